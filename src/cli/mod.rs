@@ -1,0 +1,32 @@
+//! The command line: arguments in, exit code out.
+
+pub mod args;
+pub mod commands;
+mod exit;
+mod output;
+
+use clap::Parser;
+
+pub use exit::Exit;
+pub use output::{Format, Output, Problem};
+
+/// Runs the program with the arguments of the process and returns its exit code.
+#[must_use]
+pub fn main() -> Exit {
+    let cli = match args::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // clap prints help and version to stdout and mistakes to stderr; a closed pipe is no reason to fail differently.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Fits };
+        }
+    };
+    let mut output = Output::new(&cli.global);
+    let result = match cli.command {
+        args::Command::Probe(ref args) => commands::probe::run(args, &mut output),
+    };
+    match result {
+        Ok(exit) => exit,
+        Err(problem) => output.fail(&problem),
+    }
+}

@@ -1,0 +1,13 @@
+//! Cards as values: what a card is, what it reported, which of them an engine sees. Nothing here asks a driver.
+
+mod card;
+mod fleet;
+mod reading;
+mod snapshot;
+mod visible;
+
+pub use card::{Card, CardSource};
+pub use fleet::{Fleet, FleetItem, FleetSource, FleetSpec, ParseFleetError};
+pub use reading::Reading;
+pub use snapshot::{CardState, MemoryState, MigInstance, MigMode, PcieLink, PeerLink, ProcessState, Snapshot};
+pub use visible::{DeviceOrder, SelectError, VisibleDevices};

@@ -1,0 +1,141 @@
+//! What the cards reported at one moment.
+
+use serde::{Deserialize, Serialize};
+
+use super::Reading;
+use crate::units::Bytes;
+
+/// All cards of a machine at one moment. Serialised as a recording, so that tests and replays read what a real machine said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Driver version, such as `570.124.06`.
+    pub driver_version: Reading<String>,
+    /// Newest CUDA version that the driver supports, such as `12.8`.
+    pub cuda_version: Reading<String>,
+    /// Cards in NVML order (by PCI address).
+    pub cards: Vec<CardState>,
+    /// Peer access between pairs of cards, each unordered pair once.
+    pub peers: Vec<PeerLink>,
+}
+
+/// One card at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CardState {
+    /// NVML index.
+    pub index: u32,
+    /// `GPU-…` identity, stable over reboots.
+    pub uuid: Reading<String>,
+    /// Product name as the driver gives it.
+    pub name: Reading<String>,
+    /// PCI address, `00000000:3B:00.0`.
+    pub pci_bus_id: Reading<String>,
+    /// CUDA compute capability, (major, minor).
+    pub compute_capability: Reading<(u32, u32)>,
+    /// Device memory.
+    pub memory: Reading<MemoryState>,
+    /// Who holds memory; other containers' processes may be missing from it.
+    pub processes: Reading<Vec<ProcessState>>,
+    /// MIG mode and instances.
+    pub mig: Reading<MigMode>,
+    /// Current PCIe link.
+    pub pcie: Reading<PcieLink>,
+    /// Degrees Celsius.
+    pub temperature_celsius: Reading<u32>,
+    /// Power draw in milliwatts.
+    pub power_milliwatts: Reading<u32>,
+    /// Share of the last sample period in which kernels ran, in percent.
+    pub utilization_percent: Reading<u32>,
+}
+
+/// Device memory as NVML tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryState {
+    /// NVML total, the driver's own part included.
+    pub total: Bytes,
+    /// Held by the driver and firmware; unsupported where only the v1 call answers, whose `used` then includes it.
+    pub reserved: Reading<Bytes>,
+    /// Allocated.
+    pub used: Bytes,
+    /// Neither allocated nor reserved.
+    pub free: Bytes,
+}
+
+impl MemoryState {
+    /// What the CUDA driver calls the total: NVML total − reserved. Unknown where reserved is.
+    #[must_use]
+    pub fn cuda_total(&self) -> Option<Bytes> {
+        self.reserved.known().map(|reserved| self.total.saturating_sub(reserved))
+    }
+}
+
+/// One process that holds memory on a card.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessState {
+    /// Process id in the namespace NVML reports (the host's).
+    pub pid: u32,
+    /// Memory of its contexts on this card, the context itself included.
+    pub used: Reading<Bytes>,
+    /// Short name; `None` when the process is not visible from here (another container, or gone).
+    pub name: Option<String>,
+    /// Command line, arguments joined by spaces.
+    pub command: Option<String>,
+    /// Owner.
+    pub user: Option<String>,
+    /// An engine's worker whose parent is gone: memory held for nobody.
+    pub orphan: bool,
+    /// The MIG instance it runs on.
+    pub gpu_instance: Option<u32>,
+}
+
+/// Whether a card is partitioned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MigMode {
+    /// Whole card.
+    Disabled,
+    /// Partitioned; the instances at hand.
+    Enabled(Vec<MigInstance>),
+}
+
+/// One MIG device: to CUDA, a card of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MigInstance {
+    /// Index among the card's MIG devices.
+    pub index: u32,
+    /// `MIG-…` identity.
+    pub uuid: Reading<String>,
+    /// Name with its profile, `NVIDIA A100-SXM4-80GB MIG 1g.10gb`.
+    pub name: Reading<String>,
+    /// GPU instance id, as process lists name it.
+    pub gpu_instance: Reading<u32>,
+    /// Memory of the slice.
+    pub memory: Reading<MemoryState>,
+}
+
+/// Current PCIe link of a card.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PcieLink {
+    /// Generation now (links drop when idle).
+    pub generation: u32,
+    /// Lanes now.
+    pub width: u32,
+    /// Highest generation card and slot allow.
+    pub max_generation: u32,
+    /// Most lanes card and slot allow.
+    pub max_width: u32,
+}
+
+/// How two cards reach each other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerLink {
+    /// NVML index of the first card.
+    pub a: u32,
+    /// NVML index of the second card.
+    pub b: u32,
+    /// Active NVLink connections between the two, when the driver tells.
+    pub nvlinks: Reading<u32>,
+    /// Whether one can read the other's memory.
+    pub peer_access: Reading<bool>,
+    /// What lies between them, `single switch`, `host bridge`, `node`, `system`.
+    pub common_ancestor: Reading<String>,
+}

@@ -1,0 +1,5 @@
+//! What a model is: its facts, its tensors, how its layers remember tokens.
+
+mod part;
+
+pub use part::Part;

@@ -1,0 +1,1 @@
+//! Samples the cards over time.

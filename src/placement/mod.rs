@@ -1,0 +1,12 @@
+//! From rank tensors to bytes: which range of which file goes where on which card.
+
+mod copy;
+mod types;
+
+pub use copy::StridedCopy;
+pub use types::{
+    Destination, FileRange, Generator, PlacedFill, PlacedTensor, Placement, RankPlacement, SourceFile, SourceRead,
+};
+
+/// Alignment of each tensor inside its rank's arena: what `cudaMalloc` guarantees, so kernels could read the tensors in place.
+pub const TENSOR_ALIGNMENT: u64 = 256;

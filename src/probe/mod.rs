@@ -1,0 +1,1 @@
+//! Asks the cards: NVML, or a recording of what it said.

@@ -1,0 +1,1 @@
+//! Facts with their sources, as typed values: cards, engines, quantisations, models. Embedded at build; a directory can add to them.

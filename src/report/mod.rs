@@ -1,0 +1,1 @@
+//! What is printed: versioned structures and the renderers that format them.

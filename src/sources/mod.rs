@@ -1,0 +1,1 @@
+//! Where model facts come from: folders, files, the Hub.

@@ -1,0 +1,1 @@
+//! The live screen: state, actions, update, draw.

@@ -1,0 +1,1 @@
+//! Test equipment: a simulated NVML and CUDA driver.
