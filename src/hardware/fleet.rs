@@ -105,7 +105,7 @@ fn split_count(part: &str) -> Result<(u32, &str), ParseFleetError> {
         (1.., Some(rest)) => {
             let count: u64 = part[..digits].parse().unwrap_or(u64::MAX);
             match u32::try_from(count) {
-                Ok(n) if count >= 1 && count <= MAX_CARDS => Ok((n, rest.trim())),
+                Ok(n) if (1..=MAX_CARDS).contains(&count) => Ok((n, rest.trim())),
                 _ => Err(ParseFleetError::Count(part.to_owned(), count)),
             }
         }

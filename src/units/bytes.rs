@@ -181,8 +181,8 @@ pub enum ParseBytesError {
 }
 
 /// `24GiB`, `24 GiB`, `24Gi` are powers of 1024; `24GB`, `24 GB` powers of 1000; a bare number is bytes. A bare `G` would leave open which
-/// is meant and is read as the binary one, as GPU tools do. Case matters only between bits and bytes: a lower-case `b` after a prefix
-/// (`20Gb`) means bits to some tools, so it is refused rather than guessed.
+/// is meant and is read as the binary one, as GPU tools do. Case matters only where it tells bits from bytes: `20Gb` means bits to some
+/// tools, so it is refused rather than guessed.
 impl FromStr for Bytes {
     type Err = ParseBytesError;
 
@@ -198,7 +198,9 @@ impl FromStr for Bytes {
         let unknown = || ParseBytesError::UnknownUnit { text: text.to_owned(), unit: unit.to_owned() };
         let factor: u64 = match unit {
             "" | "B" | "b" | "bytes" => 1,
-            _ if unit.len() == 2 && unit.ends_with('b') => return Err(unknown()),
+            _ if unit.len() == 2 && unit.ends_with('b') && unit.starts_with(|c: char| c.is_ascii_uppercase()) => {
+                return Err(unknown());
+            }
             _ => match unit.to_ascii_lowercase().as_str() {
                 "k" | "ki" | "kib" => KIB,
                 "m" | "mi" | "mib" => MIB,
