@@ -1,0 +1,5 @@
+//! vLLM.
+
+pub mod after_load;
+pub mod rotary;
+pub mod sharding;
