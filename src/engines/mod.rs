@@ -1,9 +1,20 @@
 //! What each engine does with memory: one file an engine, registered in one place.
 
+mod cause;
+mod engine;
+mod plan;
 mod settings;
+pub mod transformers;
+mod version;
 pub mod vllm;
 
+pub use cause::Cause;
+pub use engine::{Deployment, ENGINES, Engine, EngineError, engine};
+pub use plan::{
+    Account, Component, Demand, EnginePlan, KvCapacity, KvGroup, Line, RankPlan, Refusal, ShardTotals, Workload,
+};
 pub use settings::{ContextLength, EntryPoint, Settings};
+pub use version::{ParseVersionError, Version};
 
 use crate::model::Part;
 use crate::units::ByteDelta;

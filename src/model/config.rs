@@ -122,9 +122,9 @@ impl<'a> Fields<'a> {
             return Ok(None);
         };
         // Some configs write whole numbers as `1.0e6`.
-        let whole = value.as_u64().or_else(|| {
-            value.as_f64().filter(|f| f.fract() == 0.0 && (0.0..9.0e15).contains(f)).map(|f| f as u64)
-        });
+        let whole = value
+            .as_u64()
+            .or_else(|| value.as_f64().filter(|f| f.fract() == 0.0 && (0.0..9.0e15).contains(f)).map(|f| f as u64));
         let number = whole.ok_or_else(|| Self::wrong(name, value, "a non-negative whole number"))?;
         if number > LIMIT {
             return Err(ConfigError::TooLarge { field: name.to_owned(), value: number, limit: LIMIT });
@@ -144,9 +144,7 @@ impl<'a> Fields<'a> {
                 expected: "a positive whole number",
             }),
             Some(number) => Ok(number),
-            None => {
-                Err(ConfigError::Missing { model: self.model_name().to_owned(), field: names.join("` or `") })
-            }
+            None => Err(ConfigError::Missing { model: self.model_name().to_owned(), field: names.join("` or `") }),
         }
     }
 

@@ -73,7 +73,9 @@ impl std::fmt::Display for Disagreement {
             Self::Shape { name, derived, stored } => {
                 write!(f, "`{name}` has shape {stored:?} in its file, {derived:?} by the config")
             }
-            Self::DType { name, derived, stored } => write!(f, "`{name}` is {stored} in its file, {derived} by the config"),
+            Self::DType { name, derived, stored } => {
+                write!(f, "`{name}` is {stored} in its file, {derived} by the config")
+            }
         }
     }
 }
@@ -123,7 +125,10 @@ impl Model {
     ///
     /// A stored copy of a tied head and rotary tables that old checkpoints carry along are no disagreement: engines skip both.
     #[must_use]
-    pub fn disagreements<'a>(&self, stored: impl IntoIterator<Item = (&'a str, DType, &'a [u64])>) -> Vec<Disagreement> {
+    pub fn disagreements<'a>(
+        &self,
+        stored: impl IntoIterator<Item = (&'a str, DType, &'a [u64])>,
+    ) -> Vec<Disagreement> {
         let mut files: HashMap<&str, (DType, &[u64])> = stored.into_iter().map(|(n, d, s)| (n, (d, s))).collect();
         let mut found = Vec::new();
         for template in self.tensors() {

@@ -54,7 +54,8 @@ impl RopeScaling {
             found: scaling.to_string(),
             expected: "an object",
         })?;
-        let kind = ["rope_type", "type"].iter().find_map(|n| scaling.get(n)).and_then(Value::as_str).unwrap_or("default");
+        let kind =
+            ["rope_type", "type"].iter().find_map(|n| scaling.get(n)).and_then(Value::as_str).unwrap_or("default");
         let factor = || -> Result<f64, ConfigError> {
             let factor = scaling.optional_f64("factor")?.ok_or_else(|| ConfigError::Missing {
                 model: fields.model_name().to_owned(),

@@ -235,18 +235,19 @@ mod tests {
 
     #[test]
     fn awq_shapes() {
-        let q = quantization(json!({"quant_method": "awq", "bits": 4, "group_size": 128, "zero_point": true})).unwrap().unwrap();
+        let q = quantization(json!({"quant_method": "awq", "bits": 4, "group_size": 128, "zero_point": true}))
+            .unwrap()
+            .unwrap();
         let shapes: Vec<_> = q.format.tensors.iter().map(|t| (t.name.as_str(), t.shape(8192, 29696))).collect();
-        assert_eq!(
-            shapes,
-            [("qweight", vec![8192, 3712]), ("qzeros", vec![64, 3712]), ("scales", vec![64, 29696])]
-        );
+        assert_eq!(shapes, [("qweight", vec![8192, 3712]), ("qzeros", vec![64, 3712]), ("scales", vec![64, 29696])]);
         assert!(!q.symmetric && !q.act_order);
     }
 
     #[test]
     fn gptq_shapes_with_and_without_groups() {
-        let q = quantization(json!({"quant_method": "gptq", "bits": 8, "group_size": -1, "desc_act": true})).unwrap().unwrap();
+        let q = quantization(json!({"quant_method": "gptq", "bits": 8, "group_size": -1, "desc_act": true}))
+            .unwrap()
+            .unwrap();
         let shapes: Vec<_> = q.format.tensors.iter().map(|t| t.shape(4096, 512)).collect();
         assert_eq!(shapes, [vec![1024, 512], vec![4096], vec![1, 512], vec![1, 128]]);
         assert!(q.act_order);
@@ -254,7 +255,10 @@ mod tests {
 
     #[test]
     fn what_cannot_be_sized_is_refused() {
-        assert!(matches!(quantization(json!({"quant_method": "magic", "bits": 4})), Err(ConfigError::UnknownQuantization(_))));
+        assert!(matches!(
+            quantization(json!({"quant_method": "magic", "bits": 4})),
+            Err(ConfigError::UnknownQuantization(_))
+        ));
         assert!(matches!(quantization(json!({"quant_method": "awq"})), Err(ConfigError::Missing { .. })));
         assert!(matches!(quantization(json!({"quant_method": "awq", "bits": 5})), Err(ConfigError::Wrong { .. })));
         assert!(matches!(

@@ -32,17 +32,21 @@ pub struct TensorProfile {
 }
 
 /// The embedded files, by id.
-const FILES: &[(&str, &str)] =
-    &[("awq", include_str!("../../profiles/quants/awq.toml")), ("gptq", include_str!("../../profiles/quants/gptq.toml"))];
+const FILES: &[(&str, &str)] = &[
+    ("awq", include_str!("../../profiles/quants/awq.toml")),
+    ("gptq", include_str!("../../profiles/quants/gptq.toml")),
+];
 
 /// The profile for a config's `quant_method`; `None` when no file claims it.
 #[must_use]
 pub fn quant_profile(method: &str) -> Option<QuantProfile> {
     // A method names its file in all cases so far, so one file is parsed, not all.
     let by_id = FILES.iter().find(|(id, _)| id.eq_ignore_ascii_case(method));
-    by_id.into_iter().chain(FILES).filter_map(|(_, text)| toml::from_str::<QuantProfile>(text).ok()).find(|profile| {
-        profile.methods.iter().any(|m| m.eq_ignore_ascii_case(method))
-    })
+    by_id
+        .into_iter()
+        .chain(FILES)
+        .filter_map(|(_, text)| toml::from_str::<QuantProfile>(text).ok())
+        .find(|profile| profile.methods.iter().any(|m| m.eq_ignore_ascii_case(method)))
 }
 
 #[cfg(test)]

@@ -27,11 +27,11 @@ impl Member {
     pub fn segment(self, segment: &Segment, repeat_kv: bool, module: &str) -> Result<Range<u64>, ShardError> {
         match segment.kind {
             SegmentKind::Features => self.even(segment.rows, module),
-            SegmentKind::QueryHeads(heads) => {
-                self.even(segment.rows, module).ok().filter(|_| heads.is_multiple_of(self.size)).ok_or(
-                    ShardError::QueryHeads { heads, tp: self.size },
-                )
-            }
+            SegmentKind::QueryHeads(heads) => self
+                .even(segment.rows, module)
+                .ok()
+                .filter(|_| heads.is_multiple_of(self.size))
+                .ok_or(ShardError::QueryHeads { heads, tp: self.size }),
             SegmentKind::KeyValueHeads(heads) => {
                 let error = ShardError::KeyValueHeads { heads, tp: self.size };
                 if heads == 0 || !segment.rows.is_multiple_of(heads) {
@@ -76,7 +76,10 @@ mod tests {
         assert_eq!(part(0, 3), Err(ShardError::KeyValueHeads { heads: 4, tp: 3 }));
         assert_eq!(part(0, 6), Err(ShardError::KeyValueHeads { heads: 4, tp: 6 }));
         let q = Segment { rows: 64 * 128, kind: SegmentKind::QueryHeads(64) };
-        assert_eq!(Member { rank: 0, size: 5 }.segment(&q, true, "q"), Err(ShardError::QueryHeads { heads: 64, tp: 5 }));
+        assert_eq!(
+            Member { rank: 0, size: 5 }.segment(&q, true, "q"),
+            Err(ShardError::QueryHeads { heads: 64, tp: 5 })
+        );
     }
 
     #[test]

@@ -50,7 +50,9 @@ impl RankTensor {
     pub fn bytes_each(&self) -> Bytes {
         match self.fill {
             Fill::Alias(_) => Bytes::ZERO,
-            Fill::Files(_) | Fill::Generated => self.dtype.size(self.shape.iter().copied().fold(1, u64::saturating_mul)),
+            Fill::Files(_) | Fill::Generated => {
+                self.dtype.size(self.shape.iter().copied().fold(1, u64::saturating_mul))
+            }
         }
     }
 

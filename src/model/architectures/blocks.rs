@@ -85,7 +85,12 @@ impl AttentionSizes {
 
     /// Cache of sliding-window attention.
     pub const fn sliding_cache(&self, window: u64) -> LayerCache {
-        LayerCache::Sliding { kv_heads: self.kv_heads, key_width: self.head_width, value_width: self.head_width, window }
+        LayerCache::Sliding {
+            kv_heads: self.kv_heads,
+            key_width: self.head_width,
+            value_width: self.head_width,
+            window,
+        }
     }
 }
 
@@ -95,9 +100,25 @@ pub const fn features(rows: u64) -> Segment {
 }
 
 /// A matrix in each of `layers`.
-pub fn linear(path: &str, layers: &IndexSet, part: Part, role: Role, input: u64, output: Segment, bias: bool) -> Module {
+pub fn linear(
+    path: &str,
+    layers: &IndexSet,
+    part: Part,
+    role: Role,
+    input: u64,
+    output: Segment,
+    bias: bool,
+) -> Module {
     let kind = Kind::Linear { input, output: vec![output], bias };
-    Module { path: path.to_owned(), instances: Instances::Layers(layers.clone()), part, role, kind, dtype: None, tied_to: None }
+    Module {
+        path: path.to_owned(),
+        instances: Instances::Layers(layers.clone()),
+        part,
+        role,
+        kind,
+        dtype: None,
+        tied_to: None,
+    }
 }
 
 /// A norm without bias.
@@ -220,7 +241,8 @@ fn sliding_or_full(
 ) -> Result<Vec<CacheGroup>, ConfigError> {
     let full = |layers: IndexSet| CacheGroup { layers, cache: attention.full_cache() };
     let window = text.optional_u64(&["sliding_window"])?.filter(|w| *w > 0);
-    let Some(window) = window.filter(|_| text.get("use_sliding_window").is_none_or(|v| v.as_bool() != Some(false))) else {
+    let Some(window) = window.filter(|_| text.get("use_sliding_window").is_none_or(|v| v.as_bool() != Some(false)))
+    else {
         return Ok(vec![full(all.clone())]);
     };
     let sliding = |layers: IndexSet| CacheGroup { layers, cache: attention.sliding_cache(window) };

@@ -4,8 +4,8 @@ mod blocks;
 mod llama;
 mod qwen;
 
-use super::config::{ConfigError, Fields};
 use super::Model;
+use super::config::{ConfigError, Fields};
 
 /// A family of architectures that one rule reads.
 pub struct Family {
