@@ -1,6 +1,9 @@
 //! Facts with their sources, as typed values: cards, engines, quantisations, models. Embedded at build; a directory can add to them.
 
 mod engines;
+pub mod gpus;
+pub mod models;
+mod nearest;
 mod quants;
 
 pub use engines::{

@@ -1,0 +1,1 @@
+//! Models by name, with the configuration that their publishers gave them.
