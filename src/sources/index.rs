@@ -47,7 +47,7 @@ pub enum IndexProblem {
         tensor: String,
     },
     /// A file of another format.
-    #[error("names the file `{file}` for tensor `{tensor}`, which is no `.safetensors` file")]
+    #[error("names the file `{file}` for tensor `{tensor}`, which is not a `.safetensors` file")]
     OtherFormat {
         /// The name.
         file: String,
@@ -162,7 +162,7 @@ mod tests {
             assert!(matches!(WeightIndex::parse(json.as_bytes()), Err(IndexProblem::Outside { .. })), "{name}");
         }
         assert!(fault(r#"{"weight_map": {"t": "a\\b.safetensors"}}"#).contains("outside its folder"));
-        assert!(fault(r#"{"weight_map": {"t": "pytorch_model.bin"}}"#).contains("no `.safetensors` file"));
+        assert!(fault(r#"{"weight_map": {"t": "pytorch_model.bin"}}"#).contains("not a `.safetensors` file"));
         assert!(WeightIndex::parse(br#"{"weight_map": {"t": "sub/a.safetensors"}}"#).is_ok());
     }
 

@@ -46,17 +46,19 @@ pub fn read(folder: &Path, weights: Weights, origin: Origin) -> Result<ModelSour
             (Some(checkpoint), None, notes)
         }
         Weights::Index(name) => {
-            let bytes = files::read_bounded(&folder.join(&name), MAX_INDEX_BYTES)?;
-            let index = WeightIndex::parse(&bytes)
-                .map_err(|problem| SourceError::Index { index: folder.join(&name).display().to_string(), problem })?;
+            let path = folder.join(name);
+            let shown = path.display().to_string();
+            let bytes = files::read_bounded(&path, MAX_INDEX_BYTES)?;
+            let index =
+                WeightIndex::parse(&bytes).map_err(|problem| SourceError::Index { index: shown.clone(), problem })?;
             let parts = headers(&index.files).map_err(|error| match error {
                 SourceError::NotFound(path) => SourceError::FileMissing {
-                    index: name.clone(),
+                    index: shown.clone(),
                     file: path.strip_prefix(folder).unwrap_or(&path).display().to_string(),
                 },
                 other => other,
             })?;
-            let (checkpoint, notes) = assemble(parts, Some((&name, &index)))?;
+            let (checkpoint, notes) = assemble(parts, Some((&shown, &index)))?;
             (Some(checkpoint), None, notes)
         }
     };

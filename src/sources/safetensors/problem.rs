@@ -4,7 +4,7 @@ use crate::units::{Bytes, DType};
 
 /// A safetensors file whose header cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("`{file}`: {problem}")]
+#[error("`{file}` {problem}")]
 pub struct HeaderError {
     /// The file, as its folder or index names it.
     pub file: String,
@@ -16,17 +16,17 @@ pub struct HeaderError {
 #[derive(Debug, thiserror::Error)]
 pub enum HeaderProblem {
     /// Fewer bytes than the length field that every safetensors file begins with.
-    #[error("is no safetensors file: {0} is less than the 8-byte length it begins with")]
+    #[error("is not a safetensors file: {0} is less than the 8-byte length it begins with")]
     TooSmall(Bytes),
     /// The first bytes are those of another format.
-    #[error("is no safetensors file but {0}")]
+    #[error("is not a safetensors file but {0}")]
     OtherFormat(&'static str),
     /// The header does not start as a JSON object.
-    #[error("is no safetensors file: its header does not begin with `{{`")]
+    #[error("is not a safetensors file: its header does not begin with `{{`")]
     NotAnObject,
     /// The length field passes the format's limit of 100,000,000 bytes.
     #[error(
-        "says that its header is {0} bytes long; the format allows 100000000, so this is no safetensors file, or a damaged one"
+        "says that its header is {0} bytes long; the format allows 100000000, so this is not a safetensors file, or a damaged one"
     )]
     LengthAbsurd(u64),
     /// The file ends inside its header.
@@ -163,7 +163,7 @@ impl HeaderProblem {
                 "the file is cut short: download or copy it again and compare its size with the original"
             }
             Self::UnknownDType { .. } => {
-                "update shardfit, or convert the tensor; known types are BOOL, U8 to U64, I8 to I64, F4, F6_*, F8_*, F16, BF16, F32, F64, C64"
+                "update shardfit, or convert the tensor; known types are BOOL, U8 to U64, I8 to I64, F4, F6_E2M3, F6_E3M2, F8_E4M3, F8_E5M2, F8_E8M0, F16, BF16, F32, F64, C64"
             }
             Self::Io(_) => "check that the file exists and that you may read it",
             Self::LengthAbsurd(_)
