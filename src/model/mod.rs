@@ -2,6 +2,7 @@
 
 mod architectures;
 mod cache;
+mod checkpoint;
 pub mod config;
 mod index;
 mod inventory;
@@ -14,6 +15,7 @@ use serde_json::Value;
 
 pub use architectures::FAMILIES;
 pub use cache::{CacheGroup, LayerCache};
+pub use checkpoint::{Checkpoint, CheckpointFile, CheckpointTensor, DuplicateTensor, FileLocation};
 pub use config::ConfigError;
 pub use index::IndexSet;
 pub use inventory::{Disagreement, TensorTemplate};
