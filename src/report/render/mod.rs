@@ -1,0 +1,11 @@
+//! Reports as text. Renderers format what the report holds and compute nothing.
+
+mod plan_explain;
+mod plan_markdown;
+mod plan_text;
+mod style;
+mod table;
+
+pub use plan_explain::plan_explain;
+pub use plan_markdown::plan_markdown;
+pub use plan_text::plan_text;
