@@ -147,6 +147,12 @@ mod tests {
     }
 
     #[test]
+    fn ids_differ_by_more_than_case() {
+        let ids: BTreeSet<String> = MODELS.iter().map(|model| model.id().to_lowercase()).collect();
+        assert_eq!(ids.len(), MODELS.len());
+    }
+
+    #[test]
     fn ids_are_found_in_any_case() {
         for (text, id) in [
             ("Qwen/Qwen2.5-72B-Instruct", "Qwen/Qwen2.5-72B-Instruct"),
