@@ -1,1 +1,0 @@
-//! Models by name, with the configuration that their publishers gave them.
