@@ -1,1 +1,4 @@
 //! What is printed: versioned structures and the renderers that format them.
+
+pub mod probe;
+pub mod render;
