@@ -1,6 +1,7 @@
 //! What is printed: versioned structures and the renderers that format them.
 
 mod plan;
+pub mod probe;
 pub mod render;
 
 pub use plan::{

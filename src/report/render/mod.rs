@@ -1,8 +1,11 @@
 //! Reports as text. Renderers format what the report holds and compute nothing.
 
+mod columns;
 mod plan_explain;
 mod plan_markdown;
 mod plan_text;
+pub mod probe_markdown;
+pub mod probe_text;
 mod style;
 mod table;
 
