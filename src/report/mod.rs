@@ -1,1 +1,3 @@
 //! What is printed: versioned structures and the renderers that format them.
+
+pub mod top;
