@@ -12,16 +12,32 @@ pub enum Reading<T> {
     Unsupported,
     /// The driver offers it, but not to this user or container.
     Denied,
-    /// The driver failed while answering (a lost card, an unknown error).
+    /// The driver failed while answering.
     Failed,
+    /// The card no longer answers on the bus; only a reset or a reboot brings it back.
+    Lost,
+    /// Nobody asked: the sampler left it out to stay cheap.
+    NotRead,
 }
 
 impl<T> Reading<T> {
     /// The value, if there is one.
     pub fn known(self) -> Option<T> {
+        self.told().ok()
+    }
+
+    /// The value, or why there is none.
+    ///
+    /// # Errors
+    /// The reason, in words.
+    pub fn told(self) -> Result<T, &'static str> {
         match self {
-            Self::Known(value) => Some(value),
-            Self::Unsupported | Self::Denied | Self::Failed => None,
+            Self::Known(value) => Ok(value),
+            Self::Unsupported => Err("not supported"),
+            Self::Denied => Err("permission denied"),
+            Self::Failed => Err("the driver failed to answer"),
+            Self::Lost => Err("the card is lost"),
+            Self::NotRead => Err("not read"),
         }
     }
 
@@ -32,26 +48,54 @@ impl<T> Reading<T> {
             Self::Unsupported => Reading::Unsupported,
             Self::Denied => Reading::Denied,
             Self::Failed => Reading::Failed,
+            Self::Lost => Reading::Lost,
+            Self::NotRead => Reading::NotRead,
         }
     }
 
     /// The value changed by `f`; a missing one keeps its reason.
     pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Reading<U> {
+        self.and_then(|value| Reading::Known(f(value)))
+    }
+
+    /// What `f` makes of the value; a missing one keeps its reason.
+    pub fn and_then<U>(self, f: impl FnOnce(T) -> Reading<U>) -> Reading<U> {
         match self {
-            Self::Known(value) => Reading::Known(f(value)),
+            Self::Known(value) => f(value),
             Self::Unsupported => Reading::Unsupported,
             Self::Denied => Reading::Denied,
             Self::Failed => Reading::Failed,
+            Self::Lost => Reading::Lost,
+            Self::NotRead => Reading::NotRead,
         }
     }
 
     /// Why there is no value; `None` when there is one.
-    pub const fn reason(&self) -> Option<&'static str> {
-        match self {
-            Self::Known(_) => None,
-            Self::Unsupported => Some("not supported"),
-            Self::Denied => Some("permission denied"),
-            Self::Failed => Some("the driver failed to answer"),
+    pub fn reason(&self) -> Option<&'static str> {
+        self.as_ref().told().err()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Reading;
+
+    #[test]
+    fn absence_keeps_its_reason() {
+        let absent = [Reading::Unsupported, Reading::Denied, Reading::Failed, Reading::Lost, Reading::NotRead];
+        for reading in absent {
+            assert_eq!(reading.map(|n: u32| n + 1), reading);
+            assert_eq!(reading.known(), None);
+            assert!(reading.reason().is_some());
         }
+        assert_eq!(Reading::Known(1).map(|n| n + 1), Reading::Known(2));
+        assert_eq!(Reading::Known(1).reason(), None);
+    }
+
+    #[test]
+    fn recordings_tell_zero_from_unknown() {
+        let text = serde_json::to_string(&[Reading::Known(0), Reading::Denied]).unwrap();
+        assert_eq!(text, r#"[{"known":0},"denied"]"#);
+        assert_eq!(serde_json::from_str::<[Reading<u32>; 2]>(&text).unwrap(), [Reading::Known(0), Reading::Denied]);
     }
 }
