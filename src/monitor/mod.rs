@@ -17,4 +17,4 @@ pub use report::report;
 pub use sampler::{Sample, Sampler};
 pub use trace::{Point, Trace};
 pub use usage::{CardId, CardUsage, MemoryUse, OWN_NAME, usages};
-pub use watch::{Trouble, Watch, WatchedCard};
+pub use watch::{Presence, Trouble, Watch, WatchedCard};

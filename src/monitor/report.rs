@@ -2,8 +2,9 @@
 
 use crate::hardware::{Reading, Snapshot};
 use crate::report::top::{Tool, TopCard, TopProcess, TopReport};
+use crate::units::Bytes;
 
-use super::{CardUsage, ProcessRow, SortOrder, sort, usages};
+use super::{CardUsage, MemoryUse, ProcessRow, SortOrder, sort, usages};
 
 /// The report of one snapshot.
 #[must_use]
@@ -36,9 +37,9 @@ fn card(usage: &CardUsage) -> TopCard {
         unseen_bytes: memory.and_then(|m| m.unseen.known()),
         free_bytes: memory.map(|m| m.free),
         memory_reason: usage.memory.reason(),
-        reserved_reason: part_reason(usage, |m| m.reserved.reason()),
-        own_reason: part_reason(usage, |m| m.own.reason()),
-        unseen_reason: part_reason(usage, |m| m.unseen.reason()),
+        reserved_reason: part_reason(usage, |m| m.reserved),
+        own_reason: part_reason(usage, |m| m.own),
+        unseen_reason: part_reason(usage, |m| m.unseen),
         utilization_percent: usage.utilization_percent.known(),
         utilization_reason: usage.utilization_percent.reason(),
         temperature_celsius: usage.temperature_celsius.known(),
@@ -50,11 +51,8 @@ fn card(usage: &CardUsage) -> TopCard {
 }
 
 /// Why a part of the memory is not known: its own reason, or that of the whole.
-fn part_reason(usage: &CardUsage, of: impl Fn(super::MemoryUse) -> Option<&'static str>) -> Option<&'static str> {
-    match usage.memory {
-        Reading::Known(memory) => of(memory),
-        _ => usage.memory.reason(),
-    }
+fn part_reason(usage: &CardUsage, part: impl Fn(MemoryUse) -> Reading<Bytes>) -> Option<&'static str> {
+    usage.memory.and_then(part).reason()
 }
 
 fn process(row: ProcessRow) -> TopProcess {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::hardware::{CardState, MemoryState, MigInstance, MigMode, ProcessState, Reading, Snapshot};
+use crate::hardware::{CardState, MemoryState, MigInstance, ProcessState, Reading, Snapshot};
 use crate::units::Bytes;
 
 /// Name of the processes whose memory counts as this tool's own shards.
@@ -32,8 +32,10 @@ impl fmt::Display for CardId {
 pub struct CardUsage {
     /// Which.
     pub id: CardId,
-    /// What stays the same when indices move: the UUID, or else the PCI address, or else the index.
-    pub key: String,
+    /// What stays the same when indices move: the UUID, or else the PCI address. `None` when neither can be read.
+    pub key: Option<String>,
+    /// Whether the card has dropped off the bus.
+    pub lost: bool,
     /// UUID, for reports.
     pub uuid: Reading<String>,
     /// Product name; that of an instance includes its profile.
@@ -98,20 +100,10 @@ impl MemoryUse {
 
 /// Bytes of the processes that `belongs` picks; the reason why not, as soon as one of them is unknown.
 fn sum(processes: Reading<&[ProcessState]>, belongs: impl Fn(&ProcessState) -> bool) -> Reading<Bytes> {
-    let processes = match processes {
-        Reading::Known(processes) => processes,
-        Reading::Unsupported => return Reading::Unsupported,
-        Reading::Denied => return Reading::Denied,
-        Reading::Failed => return Reading::Failed,
-    };
-    let mut total = Bytes::ZERO;
-    for process in processes.iter().filter(|process| belongs(process)) {
-        match process.used {
-            Reading::Known(bytes) => total += bytes,
-            reason => return reason,
-        }
-    }
-    Reading::Known(total)
+    processes.and_then(|processes| {
+        let picked = processes.iter().filter(|process| belongs(process)).map(|process| process.used);
+        picked.fold(Reading::Known(Bytes::ZERO), |sum, used| sum.and_then(|sum| used.map(|used| sum + used)))
+    })
 }
 
 /// The cards of a snapshot in order, each followed by its MIG instances.
@@ -122,11 +114,8 @@ pub fn usages(snapshot: &Snapshot) -> Vec<CardUsage> {
 
 fn whole(card: &CardState) -> CardUsage {
     let known = |reading: &Reading<String>| reading.as_ref().known().cloned();
-    let key = known(&card.uuid).or_else(|| known(&card.pci_bus_id)).unwrap_or_else(|| format!("index {}", card.index));
-    let instances = match card.mig.as_ref() {
-        Reading::Known(MigMode::Enabled(instances)) => instances.as_slice(),
-        _ => &[],
-    };
+    let key = known(&card.uuid).or_else(|| known(&card.pci_bus_id));
+    let instances = card.mig_instances().unwrap_or_default();
     let listed = card.processes.as_ref().map(|all| {
         let elsewhere = |p: &&ProcessState| instances.iter().any(|i| runs_on(p, i));
         all.iter().filter(|p| !elsewhere(p)).cloned().collect::<Vec<_>>()
@@ -134,6 +123,7 @@ fn whole(card: &CardState) -> CardUsage {
     CardUsage {
         id: CardId { index: card.index, instance: None },
         key,
+        lost: card.is_lost(),
         uuid: card.uuid.clone(),
         name: card.name.clone(),
         memory: card.memory.as_ref().map(|m| MemoryUse::new(m, card.processes.as_ref().map(Vec::as_slice))),
@@ -145,17 +135,14 @@ fn whole(card: &CardState) -> CardUsage {
 }
 
 fn instances(card: &CardState) -> impl Iterator<Item = CardUsage> + '_ {
-    let instances = match card.mig.as_ref() {
-        Reading::Known(MigMode::Enabled(instances)) => instances.as_slice(),
-        _ => &[],
-    };
-    instances.iter().map(|instance| {
+    card.mig_instances().unwrap_or_default().iter().map(|instance| {
         let processes =
             card.processes.as_ref().map(|all| all.iter().filter(|p| runs_on(p, instance)).cloned().collect::<Vec<_>>());
         let id = CardId { index: card.index, instance: Some(instance.index) };
         CardUsage {
             id,
-            key: instance.uuid.as_ref().known().cloned().unwrap_or_else(|| format!("index {id}")),
+            key: instance.uuid.as_ref().known().cloned(),
+            lost: card.is_lost(),
             uuid: instance.uuid.clone(),
             name: instance.name.clone(),
             memory: instance.memory.as_ref().map(|m| MemoryUse::new(m, processes.as_ref().map(Vec::as_slice))),

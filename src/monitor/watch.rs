@@ -37,8 +37,46 @@ pub struct WatchedCard {
     pub trace: Trace,
     /// When it was last seen.
     pub seen: Duration,
-    /// Whether the latest answer of the driver contained it.
-    pub present: bool,
+    /// Whether it still answers.
+    pub presence: Presence,
+}
+
+/// Whether a card still answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// It does; the figures are of the latest sample.
+    Present,
+    /// The driver lists it and says that it dropped off the bus.
+    Lost,
+    /// The driver does not list it any more: unbound, taken from this container, or an instance that was destroyed.
+    Gone,
+}
+
+impl WatchedCard {
+    /// Whether the figures are of the latest sample.
+    #[must_use]
+    pub const fn is_present(&self) -> bool {
+        matches!(self.presence, Presence::Present)
+    }
+
+    /// Takes in what the card says now.
+    fn follow(self, usage: CardUsage, at: Duration) -> Self {
+        let mut next = if usage.lost {
+            // What a lost card says is nothing; what it said before is worth keeping on the screen.
+            Self { presence: Presence::Lost, ..self }
+        } else {
+            Self { usage, trace: self.trace, seen: at, presence: Presence::Present }
+        };
+        next.trace.push(match next.presence {
+            Presence::Present => Point {
+                at,
+                used: next.usage.memory.known().map(|memory| memory.used),
+                utilization: next.usage.utilization_percent.known(),
+            },
+            Presence::Lost | Presence::Gone => Point { at, used: None, utilization: None },
+        });
+        next
+    }
 }
 
 impl Watch {
@@ -65,22 +103,25 @@ impl Watch {
 
         let mut before = std::mem::take(&mut self.cards);
         for usage in usages(&snapshot) {
-            let mut trace = match before.iter().position(|card| card.usage.key == usage.key) {
-                Some(place) => before.remove(place).trace,
-                None => Trace::default(),
+            // A card whose identity cannot be read (lost, mostly) is taken for the one that had its index.
+            let same = |card: &WatchedCard| match &usage.key {
+                Some(key) => card.usage.key.as_ref() == Some(key),
+                None => card.usage.id == usage.id,
             };
-            trace.push(Point {
-                at: sample.at,
-                used: usage.memory.as_ref().known().map(|memory| memory.used),
-                utilization: usage.utilization_percent.known(),
+            let known = before.iter().position(same).map(|place| before.remove(place));
+            let card = known.unwrap_or_else(|| WatchedCard {
+                usage: usage.clone(),
+                trace: Trace::default(),
+                seen: sample.at,
+                presence: Presence::Present,
             });
-            self.cards.push(WatchedCard { usage, trace, seen: sample.at, present: true });
+            self.cards.push(card.follow(usage, sample.at));
         }
         // What is left was there before and is not now.
         before.sort_by_key(|card| std::cmp::Reverse(card.seen));
         before.truncate(Self::MAX_VANISHED);
         for mut card in before {
-            card.present = false;
+            card.presence = Presence::Gone;
             card.trace.push(Point { at: sample.at, used: None, utilization: None });
             let place = self.cards.partition_point(|other| other.usage.id <= card.usage.id);
             self.cards.insert(place, card);
@@ -90,7 +131,7 @@ impl Watch {
     /// The processes of the cards that are present, in no order.
     #[must_use]
     pub fn processes(&self) -> Vec<ProcessRow> {
-        self.cards.iter().filter(|card| card.present).flat_map(|card| ProcessRow::of(&card.usage)).collect()
+        self.cards.iter().filter(|card| card.is_present()).flat_map(|card| ProcessRow::of(&card.usage)).collect()
     }
 
     /// How old the figures are at `now`, when they are older than the interval explains: three samples missed, and at least two seconds,
@@ -140,13 +181,36 @@ mod tests {
         watch.absorb(sample(0, vec![card(0, "a"), card(1, "b"), card(2, "c")]));
         // The driver renumbers what is left.
         watch.absorb(sample(1, vec![card(0, "a"), card(1, "c")]));
-        let seen: Vec<_> = watch.cards.iter().map(|c| (c.usage.key.as_str(), c.present)).collect();
+        let seen: Vec<_> =
+            watch.cards.iter().map(|c| (c.usage.key.as_deref().unwrap_or("?"), c.is_present())).collect();
         assert_eq!(seen, [("a", true), ("c", true), ("b", false)]);
         watch.absorb(sample(2, vec![card(0, "a"), card(1, "b"), card(2, "c")]));
-        let seen: Vec<_> = watch.cards.iter().map(|c| (c.usage.key.as_str(), c.present, c.trace.len())).collect();
+        let seen: Vec<_> = watch
+            .cards
+            .iter()
+            .map(|c| (c.usage.key.as_deref().unwrap_or("?"), c.is_present(), c.trace.len()))
+            .collect();
         assert_eq!(seen, [("a", true, 3), ("b", true, 3), ("c", true, 3)]);
         let gaps: Vec<_> = watch.cards[1].trace.latest(3).map(|p| p.utilization).collect();
         assert_eq!(gaps, [Some(50), None, Some(50)]);
+    }
+
+    #[test]
+    fn a_lost_card_keeps_its_name_and_last_figures() {
+        let mut watch = Watch::default();
+        watch.absorb(sample(0, vec![card(0, "a"), card(1, "b")]));
+        watch.absorb(sample(1, vec![card(0, "a"), CardState::unreadable(1, Reading::Lost)]));
+        let lost = &watch.cards[1];
+        assert_eq!((lost.usage.key.as_deref(), lost.presence), (Some("b"), Presence::Lost));
+        assert_eq!((lost.seen, lost.trace.len()), (Duration::ZERO, 2));
+        watch.absorb(sample(2, vec![card(0, "a"), card(1, "b")]));
+        assert_eq!((watch.cards.len(), watch.cards[1].presence), (2, Presence::Present));
+
+        // Lost from the start: there is nothing to keep, and still one row for it.
+        let mut watch = Watch::default();
+        watch.absorb(sample(0, vec![CardState::unreadable(0, Reading::Lost)]));
+        watch.absorb(sample(1, vec![CardState::unreadable(0, Reading::Lost)]));
+        assert_eq!((watch.cards.len(), watch.cards[0].presence), (1, Presence::Lost));
     }
 
     #[test]
@@ -170,8 +234,8 @@ mod tests {
         }
         assert_eq!(watch.cards.len(), 1 + Watch::MAX_VANISHED);
         // The latest to go are the ones kept.
-        assert!(watch.cards.iter().any(|card| card.usage.key == "instance 98"));
-        assert!(!watch.cards.iter().any(|card| card.usage.key == "instance 5"));
+        assert!(watch.cards.iter().any(|card| card.usage.key.as_deref() == Some("instance 98")));
+        assert!(!watch.cards.iter().any(|card| card.usage.key.as_deref() == Some("instance 5")));
     }
 
     #[test]
