@@ -2,15 +2,14 @@
 #![expect(clippy::disallowed_methods, reason = "sampling is tied to the clock")]
 
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::hardware::Snapshot;
-
 use super::Interval;
+use crate::hardware::Snapshot;
+use crate::probe::Probe;
 
 /// One answer of a probe, or why there was none.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,11 +47,12 @@ impl Sampler {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start<P, T>(mut probe: P, interval: Interval, sink: Sender<T>, wrap: fn(Sample) -> T) -> io::Result<Self>
-    where
-        P: FnMut() -> Result<Snapshot, String> + Send + 'static,
-        T: Send + 'static,
-    {
+    pub fn start<T: Send + 'static>(
+        mut probe: Box<dyn Probe + Send>,
+        interval: Interval,
+        sink: Sender<T>,
+        wrap: fn(Sample) -> T,
+    ) -> io::Result<Self> {
         let control = Arc::new(Control { wish: Mutex::new(Wish { interval, stop: false }), changed: Condvar::new() });
         let start = Instant::now();
         let theirs = Arc::clone(&control);
@@ -60,7 +60,7 @@ impl Sampler {
             let mut failures = 0u32;
             loop {
                 let asked = Instant::now();
-                let outcome = ask(&mut probe);
+                let outcome = probe.snapshot().map_err(|error| error.to_string());
                 failures = if outcome.is_err() { failures.saturating_add(1) } else { 0 };
                 if sink.send(wrap(Sample { at: start.elapsed(), outcome })).is_err() || !theirs.wait(asked, failures) {
                     return;
@@ -119,17 +119,22 @@ fn pause(interval: Interval, failures: u32) -> Duration {
     backoff.min(Sampler::MAX_BACKOFF).max(interval.time())
 }
 
-/// A probe that panics is a probe that failed: the screen says so and goes on.
-fn ask(probe: &mut impl FnMut() -> Result<Snapshot, String>) -> Result<Snapshot, String> {
-    catch_unwind(AssertUnwindSafe(probe)).unwrap_or_else(|_| Err("the probe failed unexpectedly".to_owned()))
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc::channel;
 
     use super::*;
     use crate::hardware::Reading;
+    use crate::probe::ProbeError;
+
+    /// A probe made of a closure.
+    struct Scripted<F>(F);
+
+    impl<F: FnMut() -> Result<Snapshot, ProbeError>> Probe for Scripted<F> {
+        fn snapshot(&mut self) -> Result<Snapshot, ProbeError> {
+            (self.0)()
+        }
+    }
 
     fn empty() -> Snapshot {
         Snapshot {
@@ -152,11 +157,11 @@ mod tests {
     fn a_hung_probe_delays_samples_and_nothing_else() {
         let (release, hung) = channel::<()>();
         let (sink, samples) = channel();
-        let probe = move || {
-            hung.recv().map_err(|error| error.to_string())?;
+        let probe = Scripted(move || {
+            hung.recv().map_err(|error| ProbeError::Nvml(error.to_string()))?;
             Ok(empty())
-        };
-        let sampler = Sampler::start(probe, Interval::MIN, sink, |sample| sample).unwrap();
+        });
+        let sampler = Sampler::start(Box::new(probe), Interval::MIN, sink, |sample| sample).unwrap();
         assert!(samples.try_recv().is_err());
         release.send(()).unwrap();
         assert_eq!(samples.recv().unwrap().outcome, Ok(empty()));
@@ -166,12 +171,5 @@ mod tests {
         drop(release);
         // The thread sees the wish to stop: it delivers at most what it was asked for and closes the channel.
         assert!(samples.iter().count() <= 1);
-    }
-
-    #[test]
-    fn a_probe_that_panics_is_a_failed_sample() {
-        let (sink, samples) = channel();
-        let _sampler = Sampler::start(|| panic!("broken"), Interval::MIN, sink, |sample| sample).unwrap();
-        assert_eq!(samples.recv().unwrap().outcome, Err("the probe failed unexpectedly".to_owned()));
     }
 }

@@ -44,6 +44,8 @@ const MAX_CELL: u16 = 12;
 const MIN_CELL_WIDTH: u16 = 78;
 /// Title and column heads of the list.
 const LIST_HEAD: u16 = 2;
+/// Rows of the list that cards never take.
+const MIN_LIST: u16 = 4;
 
 impl Layout {
     /// The layout of a state.
@@ -58,12 +60,15 @@ impl Layout {
 
         let processes = state.shown().processes().len();
         let wanted = LIST_HEAD.saturating_add(u16::try_from(processes.max(1)).unwrap_or(u16::MAX));
-        // A list that is long gets a third of the room, a short one no more than it needs; four rows of it are always there.
-        let least = wanted.min((room / 3).max(LIST_HEAD + 4)).min(room);
+        // A long list gets a third of the room, a short one no more than it needs. When that would hide a card, the list gives way, down
+        // to a few rows.
+        let shortest = wanted.min(LIST_HEAD + MIN_LIST).min(room);
+        let fair = wanted.min(room / 3).max(shortest);
         let cards = state.shown().cards.len();
+        let least = if Grid::new(row(top, room - fair), cards, 0).hides_cards() { shortest } else { fair };
         let grid = Grid::new(row(top, room - least), cards, state.card);
         // What the cards leave over goes to the list.
-        let grid_height = grid.height().min(room - least);
+        let grid_height = grid.height();
         let grid = Grid { area: row(top, grid_height), ..grid };
         Self { header, notice, grid, processes: row(top + grid_height, room - grid_height), footer }
     }
@@ -89,7 +94,6 @@ impl Grid {
             (area.height / rows).clamp(MIN_CELL, MAX_CELL)
         };
         let columns = (1..=most).rev().max_by_key(|columns| height_with(*columns)).unwrap_or(1);
-        // Cells too short for the figures of the bar beside cells that would scroll: scrolling wins only when bars no longer fit.
         let cell_height = height_with(columns);
         let visible_rows = usize::from(area.height / cell_height);
         let selected_row = selected / usize::from(columns);
@@ -97,10 +101,15 @@ impl Grid {
         Self { area, columns, cell_height, cards, first_row }
     }
 
-    /// Rows of the terminal that all cells take together.
+    /// Rows of the terminal that the visible cells take; some when there is no card, for the sentence that says so.
     fn height(&self) -> u16 {
-        let rows = self.cards.div_ceil(usize::from(self.columns)).max(1);
-        u16::try_from(rows).unwrap_or(u16::MAX).saturating_mul(self.cell_height)
+        let rows = self.cards.div_ceil(usize::from(self.columns)).clamp(1, self.visible_rows().max(1));
+        u16::try_from(rows).unwrap_or(u16::MAX).saturating_mul(self.cell_height).min(self.area.height)
+    }
+
+    /// Whether some cards have no room.
+    fn hides_cards(&self) -> bool {
+        self.visible().len() < self.cards
     }
 
     /// Rows of cells that are visible.

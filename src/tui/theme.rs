@@ -1,6 +1,7 @@
 //! From meanings to colours and signs.
 
 use ratatui::style::{Color, Modifier, Style};
+use ratatui::symbols::border;
 
 /// What a piece of the screen says. Everything that is painted has one of these; colours exist in this file alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub enum Meaning {
     Reserved,
     /// Free memory.
     Free,
+    /// The curve of memory in use, whoever holds it.
+    Occupancy,
     /// The curve of utilisation.
     Activity,
     /// Worth a look: nearly full, hot, an orphan.
@@ -63,6 +66,8 @@ pub struct Symbols {
     pub celsius: &'static str,
     /// Keys that move.
     pub arrows: &'static str,
+    /// The frame around what lies over the screen.
+    pub frame: border::Set<'static>,
     /// Whether graphs are drawn in braille dots (two columns, four rows a cell) or in letters.
     pub braille: bool,
 }
@@ -79,6 +84,7 @@ impl Symbols {
         ellipsis: "…",
         celsius: "°C",
         arrows: "↑↓",
+        frame: border::PLAIN,
         braille: true,
     };
 
@@ -93,6 +99,16 @@ impl Symbols {
         ellipsis: "~",
         celsius: " C",
         arrows: "jk",
+        frame: border::Set {
+            top_left: "+",
+            top_right: "+",
+            bottom_left: "+",
+            bottom_right: "+",
+            vertical_left: "|",
+            vertical_right: "|",
+            horizontal_top: "-",
+            horizontal_bottom: "-",
+        },
         braille: false,
     };
 }
@@ -126,6 +142,7 @@ impl Theme {
             | Meaning::Others
             | Meaning::Reserved
             | Meaning::Free
+            | Meaning::Occupancy
             | Meaning::Activity => Style::new(),
         };
         match (self.palette, colour(meaning)) {
@@ -143,6 +160,7 @@ const fn colour(meaning: Meaning) -> Option<Color> {
         Meaning::Others => Some(Color::Indexed(179)),
         Meaning::Reserved => Some(Color::Indexed(245)),
         Meaning::Free => Some(Color::Indexed(240)),
+        Meaning::Occupancy => Some(Color::Indexed(139)),
         Meaning::Activity => Some(Color::Indexed(72)),
         Meaning::Warning => Some(Color::Indexed(214)),
         Meaning::Alarm => Some(Color::Indexed(166)),

@@ -6,6 +6,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
+use super::bar::sign;
 use super::graph::{graph, samples_per_column};
 use super::text::{fit, reading, right, rule, span, width};
 use super::{Segment, bar, below, first_row};
@@ -58,7 +59,9 @@ fn absence(card: &WatchedCard, now: Duration) -> Option<String> {
     let held = card.usage.memory.known().map_or_else(String::new, |m| format!(", it held {:.2} GiB", m.used.as_gib()));
     match card.presence {
         Presence::Present => None,
-        Presence::Lost => Some(format!("lost: it dropped off the bus {age} s ago{held}; a reset or reboot brings it back")),
+        Presence::Lost => {
+            Some(format!("lost: it dropped off the bus {age} s ago{held}; a reset or reboot brings it back"))
+        }
         Presence::Gone => Some(format!("gone: the driver does not list it any more since {age} s{held}")),
     }
 }
@@ -79,10 +82,7 @@ fn title(card: &WatchedCard, look: &Look<'_>, columns: u16) -> Line<'static> {
     let cursor = if look.focused { theme.symbols.cursor } else { " " };
     let name_room = columns.saturating_sub(taken(&figures) + least) + 14;
     let name = short_name(usage.name.as_ref().known().map_or("unknown card", String::as_str));
-    let mut left = vec![
-        span(format!("{cursor}{id} "), style),
-        span(fit(name, name_room, theme), style),
-    ];
+    let mut left = vec![span(format!("{cursor}{id} "), style), span(fit(name, name_room, theme), style)];
     if let Some(mark) = mark {
         left.push(span(format!("  {mark}"), theme.style(Meaning::Warning)));
     }
@@ -117,10 +117,12 @@ fn figures(usage: &CardUsage, theme: &Theme) -> Vec<Span<'static>> {
     let mut figures = vec![span(memory, plain)];
     if usage.id.instance.is_some() {
         // NVML gives the rest for whole cards alone; "n/a" three times in each instance would be noise.
+        figures.push(span(" ".repeat(25), label));
         return figures;
     }
     let hot = usage.temperature_celsius.known().is_some_and(|celsius| celsius >= HOT);
-    let temperature = reading(usage.temperature_celsius, |celsius| format!("{celsius} {}", theme.symbols.celsius.trim()));
+    let temperature =
+        reading(usage.temperature_celsius, |celsius| format!("{celsius} {}", theme.symbols.celsius.trim()));
     figures.push(span(right(&reading(usage.utilization_percent, |percent| format!("{percent} %")), 8, theme), plain));
     figures.push(span(right(&temperature, 8, theme), if hot { theme.style(Meaning::Warning) } else { plain }));
     let power = reading(usage.power_milliwatts, |milliwatts| format!("{} W", (milliwatts + 500) / 1000));
@@ -137,15 +139,14 @@ fn segments(memory: &MemoryUse) -> Vec<Segment> {
         }
         _ => vec![segment(Meaning::Others, memory.used)],
     };
-    let rest = [
-        segment(Meaning::Reserved, memory.reserved.known().unwrap_or_default()),
-        segment(Meaning::Free, memory.free),
-    ];
+    let rest =
+        [segment(Meaning::Reserved, memory.reserved.known().unwrap_or_default()), segment(Meaning::Free, memory.free)];
     used.into_iter().chain(rest).collect()
 }
 
 /// The bar in figures, each after the sign it has in the bar.
 fn legend(memory: &MemoryUse, columns: u16, theme: &Theme) -> Line<'static> {
+    const GAP: u16 = 2;
     let mut parts: Vec<(Meaning, String, String)> = Vec::new();
     match (memory.own, memory.others) {
         (Reading::Known(own), Reading::Known(others)) => {
@@ -167,19 +168,19 @@ fn legend(memory: &MemoryUse, columns: u16, theme: &Theme) -> Line<'static> {
     }
     parts.push((Meaning::Free, "free".to_owned(), format!("{} GiB", gib(memory.free))));
 
+    // Where space is short the driver's share goes first: it never changes.
+    let needed = |parts: &[(Meaning, String, String)]| {
+        parts.iter().map(|(_, label, figure)| GAP + 3 + width(label) + width(figure)).sum::<u16>()
+    };
+    if needed(&parts) > columns + GAP {
+        parts.retain(|(meaning, ..)| *meaning != Meaning::Reserved);
+    }
     let mut spans = Vec::new();
-    let mut taken = 0;
-    for (place, (meaning, label, figure)) in parts.into_iter().enumerate() {
-        let gap = if place == 0 { "" } else { "   " };
-        let needed = width(gap) + 2 + width(&label) + 1 + width(&figure);
-        if taken + needed > columns {
-            break;
-        }
-        taken += needed;
-        spans.push(Span::raw(gap));
-        spans.push(span(super::bar::sign(meaning, theme), theme.style(meaning)));
+    for (meaning, label, figure) in parts {
+        spans.push(span(sign(meaning, theme), theme.style(meaning)));
         spans.push(span(format!(" {label} "), theme.style(Meaning::Label)));
         spans.push(span(figure, theme.style(Meaning::Plain)));
+        spans.push(Span::raw(" ".repeat(usize::from(GAP))));
     }
     Line::from(spans)
 }
@@ -199,13 +200,13 @@ fn history(card: &WatchedCard, theme: &Theme, area: Rect, frame: &mut Frame<'_>)
     let used = |point: &Point| point.used.filter(|_| capacity > 0).map(|used| used.0 as f64 / capacity as f64);
     let utilization = |point: &Point| point.utilization.map(|percent| f64::from(percent) / 100.0);
     if card.usage.id.instance.is_some() {
-        curve("memory", Meaning::Others, &used, card, theme, area, frame);
+        curve("memory", Meaning::Occupancy, &used, card, theme, area, frame);
         return;
     }
     let half = area.width / 2;
     let left = Rect { width: half.saturating_sub(1), ..area };
     let right = Rect { x: area.x + half + 1, width: area.width - half - 1, ..area };
-    curve("memory", Meaning::Own, &used, card, theme, left, frame);
+    curve("memory", Meaning::Occupancy, &used, card, theme, left, frame);
     curve("util", Meaning::Activity, &utilization, card, theme, right, frame);
 }
 

@@ -49,8 +49,7 @@ fn dots(values: &[Option<f64>], columns: u16, rows: u16) -> Vec<String> {
 fn letters(values: &[Option<f64>], columns: u16, rows: u16) -> Vec<String> {
     const FILL: [char; 4] = [' ', '.', ':', '#'];
     let steps = rows.saturating_mul(3);
-    let levels: Vec<u16> =
-        newest(values, usize::from(columns)).into_iter().map(|value| level(value, steps)).collect();
+    let levels: Vec<u16> = newest(values, usize::from(columns)).into_iter().map(|value| level(value, steps)).collect();
     let cell = |level: &u16, below: u16| FILL[usize::from(level.saturating_sub(below).min(3))];
     (0..rows).rev().map(|row| levels.iter().map(|level| cell(level, row * 3)).collect()).collect()
 }

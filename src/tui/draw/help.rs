@@ -2,14 +2,15 @@
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 use ratatui::text::Line;
-use ratatui::widgets::Clear;
+use ratatui::widgets::{Block, Clear, Paragraph};
 
+use super::bar;
 use super::text::{fit, left, span};
-use super::{bar, first_row};
 use crate::tui::{Meaning, Theme};
 
-const KEYS: [(&str, &str); 12] = [
+const KEYS: [(&str, &str); 11] = [
     ("q, Ctrl-C", "quit"),
     ("?, h, Esc", "show or hide this help"),
     ("j k, arrows", "move by one"),
@@ -21,7 +22,6 @@ const KEYS: [(&str, &str); 12] = [
     ("+ -", "more, less time between samples"),
     ("Ctrl-L", "paint the screen anew"),
     ("Ctrl-Z", "suspend"),
-    ("", ""),
 ];
 
 const SEGMENTS: [(Meaning, &str); 4] = [
@@ -33,31 +33,25 @@ const SEGMENTS: [(Meaning, &str); 4] = [
 
 /// Paints the help, as much of it as fits.
 pub fn draw(theme: &Theme, frame: &mut Frame<'_>) {
-    const WIDTH: u16 = 56;
+    const WIDTH: u16 = 60;
+    let row = |sign: &str, style: Style, meaning: &str| {
+        let columns = WIDTH - 22;
+        Line::from(vec![
+            span("  ".to_owned() + &left(sign, 16, theme), style),
+            span(fit(meaning, columns, theme), theme.style(Meaning::Plain)),
+        ])
+    };
+    let mut lines = vec![Line::raw("")];
+    lines.extend(KEYS.map(|(key, meaning)| row(key, theme.style(Meaning::Focus), meaning)));
+    lines.push(Line::raw(""));
+    lines.extend(SEGMENTS.map(|(part, meaning)| row(&bar::sign(part, theme).repeat(3), theme.style(part), meaning)));
+    lines.push(Line::raw(""));
+
     let screen = frame.area();
-    let height = u16::try_from(KEYS.len() + SEGMENTS.len() + 4).unwrap_or(u16::MAX).min(screen.height);
+    let height = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX).min(screen.height);
     let width = WIDTH.min(screen.width);
     let area = Rect::new((screen.width - width) / 2, (screen.height - height) / 2, width, height);
+    let block = Block::bordered().border_set(theme.symbols.frame).title(" keys and signs ");
     frame.render_widget(Clear, area);
-
-    let rule = theme.symbols.rule.repeat(usize::from(width));
-    let mut lines = vec![Line::raw(rule.clone()), Line::styled("  keys and signs", theme.style(Meaning::Title))];
-    lines.extend(KEYS.map(|(key, meaning)| {
-        Line::from(vec![
-            span("  ".to_owned() + &left(key, 17, theme), theme.style(Meaning::Focus)),
-            span(fit(meaning, width.saturating_sub(20), theme), theme.style(Meaning::Plain)),
-        ])
-    }));
-    lines.extend(SEGMENTS.map(|(segment, meaning)| {
-        let sign = bar::sign(segment, theme).repeat(3);
-        Line::from(vec![
-            span("  ".to_owned() + &left(&sign, 17, theme), theme.style(segment)),
-            span(fit(meaning, width.saturating_sub(20), theme), theme.style(Meaning::Plain)),
-        ])
-    }));
-    lines.push(Line::raw(""));
-    lines.push(Line::raw(rule));
-    for (y, line) in (area.y..area.bottom()).zip(lines) {
-        frame.render_widget(line, first_row(Rect { y, ..area }));
-    }
+    frame.render_widget(Paragraph::new(lines).block(block), area);
 }

@@ -34,7 +34,8 @@ pub fn draw(state: &State, theme: &Theme, frame: &mut Frame<'_>) {
         &resized
     };
     if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
-        let line = format!("{}x{} is too small: {}x{} shows the cards", area.width, area.height, SMALLEST.0, SMALLEST.1);
+        let line =
+            format!("{}x{} is too small: {}x{} shows the cards", area.width, area.height, SMALLEST.0, SMALLEST.1);
         frame.render_widget(Line::raw(fit(&line, area.width, theme)), area);
         return;
     }
@@ -65,11 +66,8 @@ fn cards(state: &State, layout: &Layout, theme: &Theme, frame: &mut Frame<'_>) {
         return;
     }
     for place in grid.visible() {
-        let look = card::Look {
-            focused: state.focus == Pane::Cards && place == state.card,
-            now: state.shown_at(),
-            theme,
-        };
+        let look =
+            card::Look { focused: state.focus == Pane::Cards && place == state.card, now: state.shown_at(), theme };
         card::draw(&watch.cards[place], &look, grid.cell(place), frame);
     }
     if state.notice().is_some() {

@@ -70,7 +70,7 @@ fn nobody(cards: &[WatchedCard]) -> String {
 fn row(row: &ProcessRow, selected: bool, columns: u16, theme: &Theme) -> Line<'static> {
     let cursor = if selected { theme.symbols.cursor } else { " " };
     let command = row.command.as_ref().or(row.name.as_ref());
-    let command = command.map_or("(not visible from here)", String::as_str);
+    let command = command.map_or("(not visible from here)", |command| without_folder(command));
     let memory = match row.used {
         Reading::Known(bytes) => format!("{:.2} GiB", bytes.as_gib()),
         _ => reading(row.used, |_| String::new()),
@@ -86,4 +86,32 @@ fn row(row: &ProcessRow, selected: bool, columns: u16, theme: &Theme) -> Line<'s
         span(mark, theme.style(Meaning::Warning)),
         span(fit(command, columns.saturating_sub(taken), theme), memory_style),
     ])
+}
+
+/// `/opt/venv/bin/python3 -m vllm` as `python3 -m vllm`: where the program lies is what a narrow screen can do without.
+fn without_folder(command: &str) -> &str {
+    let program = command.split(' ').next().unwrap_or_default();
+    match program.rfind('/') {
+        Some(slash) if program.starts_with('/') && slash + 1 < program.len() => &command[slash + 1..],
+        _ => command,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_folder;
+
+    #[test]
+    fn the_folder_of_a_program_is_left_out() {
+        for (command, expected) in [
+            ("/usr/bin/python3 -m vllm /models/x", "python3 -m vllm /models/x"),
+            ("python3 /srv/run.py", "python3 /srv/run.py"),
+            ("/", "/"),
+            ("/bin/ x", "/bin/ x"),
+            ("", ""),
+            ("VLLM::Worker_TP0", "VLLM::Worker_TP0"),
+        ] {
+            assert_eq!(without_folder(command), expected);
+        }
+    }
 }

@@ -68,12 +68,7 @@ pub fn reading<T: Copy>(value: Reading<T>, show: impl FnOnce(T) -> String) -> St
 }
 
 /// A rule over `columns` columns with a title at its left and text at its right, ` title ──────── text `.
-pub fn rule(
-    title: Vec<Span<'static>>,
-    at_right: Vec<Span<'static>>,
-    columns: u16,
-    theme: &Theme,
-) -> Line<'static> {
+pub fn rule(title: Vec<Span<'static>>, at_right: Vec<Span<'static>>, columns: u16, theme: &Theme) -> Line<'static> {
     let spans_width = |spans: &[Span<'_>]| spans.iter().map(Span::width).sum::<usize>();
     let taken = spans_width(&title) + spans_width(&at_right) + 2;
     let fill = usize::from(columns).saturating_sub(taken);
