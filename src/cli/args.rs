@@ -56,4 +56,6 @@ impl Color {
 pub enum Command {
     /// One snapshot of the cards: memory, who holds it, links, what an engine would see
     Probe(super::commands::probe::ProbeArgs),
+    /// The cards live: memory by holder, utilisation, history, processes
+    Top(super::commands::top::TopArgs),
 }

@@ -24,6 +24,7 @@ pub fn main() -> Exit {
     let mut output = Output::new(&cli.global);
     let result = match cli.command {
         args::Command::Probe(ref args) => commands::probe::run(args, &mut output),
+        args::Command::Top(ref args) => commands::top::run(args, &mut output),
     };
     match result {
         Ok(exit) => exit,

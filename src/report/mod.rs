@@ -3,6 +3,7 @@
 mod plan;
 pub mod probe;
 pub mod render;
+pub mod top;
 
 pub use plan::{
     AdviceReport, CapacityReport, EngineReport, FleetReport, HostReport, KvGroupReport, LayoutReport, LineReport,

@@ -7,7 +7,6 @@ mod plan_text;
 pub mod probe_markdown;
 pub mod probe_text;
 mod style;
-mod table;
 
 pub use plan_explain::plan_explain;
 pub use plan_markdown::plan_markdown;

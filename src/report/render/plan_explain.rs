@@ -1,6 +1,6 @@
 //! `plan --explain`: the arithmetic of every line.
 
-use super::table::aligned;
+use super::columns::{Align, columns};
 use crate::report::{PlanReport, RankReport};
 
 /// Each rank's ledger with bounds, basis and formula.
@@ -46,7 +46,7 @@ fn ledger(rank: &RankReport) -> Vec<String> {
         ]);
     }
     rows.push(vec!["  total".to_owned(), String::new(), rank.total_bytes.to_string(), String::new(), String::new()]);
-    let mut lines = aligned(&rows);
+    let mut lines = columns(&[Align::Left, Align::Right, Align::Right, Align::Right, Align::Left], &rows);
     lines.push("  arithmetic:".to_owned());
     lines.extend(rank.lines.iter().map(|l| format!("    {} = {} B: {}", l.what, l.expected.0, l.formula)));
     lines.push("  weights by part:".to_owned());

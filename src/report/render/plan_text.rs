@@ -1,11 +1,18 @@
 //! The first screen of `plan`: verdict first, at most 20 lines.
 
+use super::columns::{Align, columns};
 use super::style::{DIM, GREEN, RED, RESET, YELLOW};
-use super::table::aligned;
 use crate::report::{PlanReport, RankReport};
 
 /// Rank rows shown before the rest is summed up in words.
 const RANK_ROWS: usize = 8;
+
+/// The card to the left, its figures to the right.
+const COLUMNS: [Align; 10] = {
+    let mut columns = [Align::Right; 10];
+    columns[0] = Align::Left;
+    columns
+};
 
 /// The plan for a terminal.
 #[must_use]
@@ -73,7 +80,7 @@ fn ranks(report: &PlanReport) -> Vec<String> {
             format!("{:.2}", rank.capacity_bytes),
         ]);
     }
-    let mut lines = aligned(&rows);
+    let mut lines = columns(&COLUMNS, &rows);
     if let Some(head) = lines.first_mut() {
         *head = format!("{DIM}{head}{RESET}");
     }
