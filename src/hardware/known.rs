@@ -373,7 +373,7 @@ mod tests {
         };
         let catalogue = GpuCatalogue::built_in();
         let fleet = |ordinals: Vec<(u32, Option<u32>)>| {
-            let visible = VisibleDevices { ordinals, cut_at: None };
+            let visible = VisibleDevices { ordinals, cut_at: None, hidden_by_mig: Vec::new() };
             resolve_snapshot(&snapshot, &visible, FleetSource::Live, &catalogue)
         };
         let slice = &fleet(vec![(0, Some(0))]).unwrap().cards[0];

@@ -69,15 +69,20 @@ pub struct Model {
 }
 
 impl Model {
-    /// Derives a model from its `config.json`.
+    /// Derives a model from its `config.json` and, where a publisher keeps the quantisation apart, its `hf_quant_config.json`.
     ///
     /// # Errors
     /// When the architecture is not known, or a needed field is absent, malformed or contradicts another.
-    pub fn from_config(config: &Value) -> Result<Self, ConfigError> {
+    pub fn from_config(config: &Value, quantization: Option<&Value>) -> Result<Self, ConfigError> {
         let fields = Fields::new(config)?;
         let family = architectures::family(&fields)?;
         let mut model = (family.build)(&fields)?;
-        model.quantization = Quantization::from_config(&fields)?;
+        model.quantization = match quantization {
+            Some(_) if fields.get("quantization_config").is_none() => {
+                return Err(ConfigError::UnknownQuantization("modelopt (hf_quant_config.json)".to_owned()));
+            }
+            Some(_) | None => Quantization::from_config(&fields)?,
+        };
         Ok(model)
     }
 

@@ -117,14 +117,16 @@ fn same_figures(a: &RankReport, b: &RankReport) -> bool {
 fn capacity(report: &PlanReport) -> Vec<String> {
     let capacity = &report.capacity;
     let mut parts = Vec::new();
-    if let Some(tokens) = capacity.kv_cache_tokens {
+    let holds_some = capacity.kv_blocks != Some(0);
+    if let Some(tokens) = capacity.kv_cache_tokens.filter(|_| holds_some) {
         let printed = match capacity.printed_kv_cache_tokens {
             Some(printed) if printed != tokens => format!(" (the engine prints {printed})"),
             _ => String::new(),
         };
         parts.push(format!("KV cache {tokens} tokens{printed}"));
     }
-    if let (Some(concurrency), Some(length)) = (capacity.max_concurrency, report.workload.max_model_len) {
+    let concurrency = capacity.max_concurrency.filter(|_| holds_some);
+    if let (Some(concurrency), Some(length)) = (concurrency, report.workload.max_model_len) {
         parts.push(format!("{concurrency:.2}× sequences of {length}"));
     }
     if let Some(longest) = capacity.longest_context_that_fits {
