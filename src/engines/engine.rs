@@ -51,6 +51,27 @@ pub enum EngineError {
     Unknown(String),
 }
 
+/// A setting that repairs turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Knob {
+    /// Ranks of one layer.
+    TensorParallel,
+    /// Pipeline stages.
+    PipelineParallel,
+    /// Longest sequence.
+    ContextLength,
+    /// Share of the card.
+    MemoryFraction,
+    /// Sequences at once.
+    Sequences,
+    /// Element type of the cache.
+    CacheType,
+    /// No CUDA graphs; the value is not used.
+    Eager,
+    /// Element type of the weights.
+    DType,
+}
+
 /// An engine's memory model.
 pub trait Engine: Sync {
     /// Name on the command line.
@@ -62,6 +83,9 @@ pub trait Engine: Sync {
     /// How far the rules for a version are proven: `None` when its answers were checked exactly, else a sentence for the reader.
     fn caveat(&self, version: Version) -> Option<String>;
 
+    /// How a user of this engine sets a knob to a value; `None` when the engine has no such knob.
+    fn spell(&self, knob: Knob, value: &str) -> Option<String>;
+
     /// Plans a deployment.
     ///
     /// # Errors
@@ -70,7 +94,7 @@ pub trait Engine: Sync {
 }
 
 /// All engines whose memory model is known.
-pub const ENGINES: &[&dyn Engine] = &[&super::vllm::Vllm];
+pub const ENGINES: &[&dyn Engine] = &[&super::vllm::Vllm, &super::transformers::Transformers];
 
 /// The engine of a name.
 #[must_use]

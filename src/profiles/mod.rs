@@ -5,9 +5,11 @@ pub mod gpus;
 pub mod models;
 mod nearest;
 mod quants;
+mod transformers;
 
 pub use engines::{
     ActivationConstants, Bounds, BudgetConstants, ByCard, CommunicationConstants, GraphConstants, NonTorchConstants,
     SchedulerConstants, VllmEra, VllmProfile, vllm_profile,
 };
 pub use quants::{QuantProfile, TensorProfile, quant_profile};
+pub use transformers::{CacheGrowth, PrefillConstants, TransformersProfile, transformers_profile};

@@ -1,5 +1,6 @@
 //! One sharding rule with two users: the ledger counts its bytes, the loader copies them.
 
+mod device_map;
 mod error;
 mod layout;
 mod rules;
@@ -7,8 +8,9 @@ mod shard;
 mod slices;
 mod tensor;
 
+pub use device_map::{Device, DeviceMap, DeviceMapError};
 pub use error::ShardError;
 pub use layout::{Layout, Rank, Stage};
 pub use rules::{Fusion, Generated, ShardingRules, Split};
-pub use shard::shard;
+pub use shard::{device_share, shard};
 pub use tensor::{BoxCopy, Fill, RankTensor, SourceTensor, Where};

@@ -3,8 +3,11 @@
 use std::ops::Range;
 
 use super::slices::Member;
-use super::{BoxCopy, Fill, Layout, Rank, RankTensor, ShardError, ShardingRules, SourceTensor, Split, Stage, Where};
-use crate::model::{Axis, Dim, Instances, Kind, Model, Module, Segment, StoredTensor, bias};
+use super::{
+    BoxCopy, Device, DeviceMap, Fill, Layout, Rank, RankTensor, ShardError, ShardingRules, SourceTensor, Split, Stage,
+    Where,
+};
+use crate::model::{Axis, Dim, IndexSet, Instances, Kind, Model, Module, Role, Segment, StoredTensor, bias};
 use crate::units::DType;
 
 /// The tensors of one rank, in the order of construction.
@@ -19,35 +22,20 @@ pub fn shard(model: &Model, layout: Layout, rules: &ShardingRules, rank: Rank) -
         .get(rank.pp_rank as usize)
         .ok_or(ShardError::Stages { layers: model.layers, stages: layout.pp })?;
     let member = Member { rank: u64::from(rank.tp_rank), size: u64::from(layout.tp) };
-    let shard = Shard { model, rules, stage, member };
-    let mut tensors = Vec::with_capacity(model.modules.len() * 2);
-    let mut modules = model.modules.as_slice();
-    while let Some(first) = modules.first() {
-        let fused = rules.fusion(first.role);
-        let count = match fused {
-            Some(_) => modules.iter().take_while(|m| same_group(first, m)).count(),
-            None => 1,
-        };
-        let (group, rest) = modules.split_at(count.max(1));
-        modules = rest;
-        if let Some(place) = shard.place(first) {
-            shard.group(group, fused, &place, &mut tensors)?;
-        }
-    }
-    for generated in &rules.generated {
-        if let Some(place) = shard.instances(&generated.instances) {
-            tensors.push(RankTensor {
-                name: generated.name.clone(),
-                place,
-                part: generated.part,
-                dtype: generated.dtype,
-                shape: generated.shape.clone(),
-                copies: generated.copies,
-                fill: Fill::Generated,
-            });
-        }
-    }
-    Ok(tensors)
+    Shard { model, rules, share: Share::Stage(stage), member }.tensors()
+}
+
+/// The tensors that a device map puts on one device, in the order of construction. Modules stay whole.
+///
+/// # Errors
+/// Never for rules that split nothing; the type is that of [`shard`].
+pub fn device_share(
+    model: &Model,
+    rules: &ShardingRules,
+    map: &DeviceMap,
+    device: Device,
+) -> Result<Vec<RankTensor>, ShardError> {
+    Shard { model, rules, share: Share::Device(map, device), member: Member { rank: 0, size: 1 } }.tensors()
 }
 
 /// Whether an engine that fuses this role builds the two as one tensor.
@@ -55,31 +43,86 @@ fn same_group(first: &Module, other: &Module) -> bool {
     first.role == other.role && first.instances == other.instances && first.parent() == other.parent()
 }
 
+/// Which modules are here.
+enum Share<'a> {
+    /// Those of a pipeline stage.
+    Stage(&'a Stage),
+    /// Those that a map puts on a device.
+    Device(&'a DeviceMap, Device),
+}
+
 struct Shard<'a> {
     model: &'a Model,
     rules: &'a ShardingRules,
-    stage: &'a Stage,
+    share: Share<'a>,
     member: Member,
 }
 
 impl Shard<'_> {
-    /// Where on this rank a module occurs; `None` when it does not.
-    fn place(&self, module: &Module) -> Option<Where> {
-        use crate::model::Role;
-        let built = match module.role {
-            Role::TokenEmbedding | Role::PositionEmbedding => self.stage.embedding,
-            Role::LmHead => self.stage.head,
-            Role::Norm if !matches!(module.instances, Instances::Layers(_)) => self.stage.final_norm,
-            _ => return self.instances(&module.instances),
-        };
-        built.then_some(Where::Once)
+    /// The tensors of all modules that this share has, then what the engine makes itself.
+    fn tensors(&self) -> Result<Vec<RankTensor>, ShardError> {
+        let mut tensors = Vec::with_capacity(self.model.modules.len() * 2);
+        let mut modules = self.model.modules.as_slice();
+        while let Some(first) = modules.first() {
+            let fused = self.rules.fusion(first.role);
+            let count = match fused {
+                Some(_) => modules.iter().take_while(|m| same_group(first, m)).count(),
+                None => 1,
+            };
+            let (group, rest) = modules.split_at(count.max(1));
+            modules = rest;
+            if let Some(place) = self.place(first) {
+                self.group(group, fused, &place, &mut tensors)?;
+            }
+        }
+        for generated in &self.rules.generated {
+            if let Some(place) = self.instances(&generated.name, &generated.instances) {
+                tensors.push(RankTensor {
+                    name: generated.name.clone(),
+                    place,
+                    part: generated.part,
+                    dtype: generated.dtype,
+                    shape: generated.shape.clone(),
+                    copies: generated.copies,
+                    fill: Fill::Generated,
+                });
+            }
+        }
+        Ok(tensors)
     }
 
-    fn instances(&self, instances: &Instances) -> Option<Where> {
-        match instances {
-            Instances::First | Instances::Last => Some(Where::Once),
-            Instances::Layers(layers) => {
-                let own = layers.within(&self.stage.layers);
+    /// Where on this rank a module occurs; `None` when it does not.
+    fn place(&self, module: &Module) -> Option<Where> {
+        match self.share {
+            Share::Stage(stage) => {
+                let built = match module.role {
+                    Role::TokenEmbedding | Role::PositionEmbedding => stage.embedding,
+                    Role::LmHead => stage.head,
+                    Role::Norm if !matches!(module.instances, Instances::Layers(_)) => stage.final_norm,
+                    _ => return self.instances(&module.path, &module.instances),
+                };
+                built.then_some(Where::Once)
+            }
+            // A tied head follows the embedding: both are one tensor.
+            Share::Device(..) => self.instances(source_path(module), &module.instances),
+        }
+    }
+
+    fn instances(&self, path: &str, instances: &Instances) -> Option<Where> {
+        match (instances, &self.share) {
+            (Instances::First | Instances::Last, Share::Stage(_)) => Some(Where::Once),
+            (Instances::First | Instances::Last, Share::Device(map, device)) => {
+                (map.device_of(path) == *device).then_some(Where::Once)
+            }
+            (Instances::Layers(layers), share) => {
+                let own = match share {
+                    Share::Stage(stage) => layers.within(&stage.layers),
+                    Share::Device(map, device) => IndexSet::from_indices(
+                        layers
+                            .iter()
+                            .filter(|layer| map.device_of(&path.replacen("{}", &layer.to_string(), 1)) == *device),
+                    ),
+                };
                 (!own.is_empty()).then_some(Where::Layers(own))
             }
         }
@@ -159,7 +202,7 @@ impl Shard<'_> {
     /// A tied head: the embedding's own storage when both are here, else a tensor of its own filled from the embedding's bytes.
     fn alias(&self, module: &Module) -> Option<RankTensor> {
         let target = module.tied_to.as_ref()?;
-        (self.rules.share_tied && self.stage.embedding).then(|| RankTensor {
+        (self.rules.share_tied && self.has_embedding()).then(|| RankTensor {
             name: format!("{}.weight", module.path),
             place: Where::Once,
             part: module.part,
@@ -168,6 +211,14 @@ impl Shard<'_> {
             copies: 1,
             fill: Fill::Alias(format!("{target}.weight")),
         })
+    }
+
+    /// Whether the token embedding is on this rank.
+    fn has_embedding(&self) -> bool {
+        match self.share {
+            Share::Stage(stage) => stage.embedding,
+            Share::Device(..) => true,
+        }
     }
 
     /// Input and output features of each module of a group on this rank.

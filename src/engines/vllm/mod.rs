@@ -9,7 +9,7 @@ mod refusals;
 pub mod rotary;
 pub mod sharding;
 
-use super::{Deployment, Engine, EngineError, EnginePlan, Version};
+use super::{Deployment, Engine, EngineError, EnginePlan, Knob, Version};
 use crate::profiles::{VllmEra, VllmProfile, vllm_profile};
 
 pub use kv::KvLayout;
@@ -34,6 +34,20 @@ impl Engine for Vllm {
         }
         let proven = era.exact.join(", ");
         Some(format!("vLLM {version} is planned by the rules of {proven}; budget, peaks and KV layout can differ"))
+    }
+
+    fn spell(&self, knob: Knob, value: &str) -> Option<String> {
+        let flag = match knob {
+            Knob::TensorParallel => "tensor-parallel-size",
+            Knob::PipelineParallel => "pipeline-parallel-size",
+            Knob::ContextLength => "max-model-len",
+            Knob::MemoryFraction => "gpu-memory-utilization",
+            Knob::Sequences => "max-num-seqs",
+            Knob::CacheType => "kv-cache-dtype",
+            Knob::DType => "dtype",
+            Knob::Eager => return Some("--enforce-eager".to_owned()),
+        };
+        Some(format!("--{flag} {value}"))
     }
 
     fn plan(&self, deployment: &Deployment<'_>) -> Result<EnginePlan, EngineError> {

@@ -1,13 +1,14 @@
 //! Store the KV cache in 8 bits.
 
 use super::{Candidate, Rejected, Repair, Situation};
-use crate::engines::Settings;
+use crate::engines::{Knob, Settings};
 
 /// `--kv-cache-dtype fp8`.
 pub(super) struct CacheType;
 
 impl Repair for CacheType {
     fn candidates(&self, situation: &Situation<'_>, rejected: &mut Vec<Rejected>) -> Vec<Candidate> {
+        let Some(flag) = situation.flag(Knob::CacheType, "fp8") else { return Vec::new() };
         if situation.plan.workload.kv_cache_dtype.bits() <= 8 {
             return Vec::new();
         }
@@ -20,7 +21,7 @@ impl Repair for CacheType {
         }
         vec![Candidate {
             change,
-            flags: vec!["--kv-cache-dtype fp8".to_owned()],
+            flags: vec![flag],
             settings: Settings { kv_cache_dtype: Some("fp8".to_owned()), ..situation.settings.clone() },
             price: "some accuracy; the model should be checked with it",
             cost: 45,

@@ -1,7 +1,7 @@
 //! Let the engine use more of the card, or less.
 
 use super::{Candidate, Rejected, Repair, Situation};
-use crate::engines::Settings;
+use crate::engines::{Knob, Settings};
 use crate::units::Fraction;
 
 /// `--gpu-memory-utilization`, in steps of a hundredth: the nearest one that fits, up or down.
@@ -19,7 +19,10 @@ impl Repair for MemoryFraction {
             let settings = with(hundredths)?;
             situation.fits(&settings).then(|| Candidate {
                 change: format!("{hundredths} % of each card for the engine"),
-                flags: vec![format!("--gpu-memory-utilization {:.2}", f64::from(hundredths) / 100.0)],
+                flags: situation
+                    .flag(Knob::MemoryFraction, format!("{:.2}", f64::from(hundredths) / 100.0))
+                    .into_iter()
+                    .collect(),
                 settings,
                 price,
                 cost,

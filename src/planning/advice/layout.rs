@@ -1,7 +1,7 @@
 //! Spread the model over more of the cards that are there.
 
 use super::{Candidate, Rejected, Repair, Situation};
-use crate::engines::EngineError;
+use crate::engines::{EngineError, Knob};
 use crate::planning::search::with_layout;
 
 /// `--tensor-parallel-size`: each layer over several cards.
@@ -16,7 +16,7 @@ impl Repair for TensorParallel {
         let mut found = Vec::new();
         for tp in (now + 1)..=(cards / pp).min(16) {
             let changed = with_layout(settings, tp, pp);
-            let flag = format!("--tensor-parallel-size {tp}");
+            let Some(flag) = situation.flag(Knob::TensorParallel, tp) else { return Vec::new() };
             match situation.request.engine_plan(&changed, &situation.request.fleet) {
                 Err(EngineError::Refused { message, .. }) => rejected.push(Rejected { change: flag, why: message }),
                 Err(_) => {}
@@ -45,12 +45,14 @@ impl Repair for PipelineParallel {
         let now = settings.pipeline_parallel.unwrap_or(1);
         let most = cards.checked_div(tp).unwrap_or(0).min(8).min(situation.request.model.layers);
         ((now + 1)..=most)
-            .map(|pp| Candidate {
-                change: format!("pipeline over {pp} stages"),
-                flags: vec![format!("--pipeline-parallel-size {pp}")],
-                settings: with_layout(settings, tp, pp),
-                price: "each request passes the cards one after the other",
-                cost: 40 + pp,
+            .filter_map(|pp| {
+                Some(Candidate {
+                    change: format!("pipeline over {pp} stages"),
+                    flags: vec![situation.flag(Knob::PipelineParallel, pp)?],
+                    settings: with_layout(settings, tp, pp),
+                    price: "each request passes the cards one after the other",
+                    cost: 40 + pp,
+                })
             })
             .collect()
     }

@@ -2,6 +2,7 @@
 
 mod cache_type;
 mod context;
+mod dtype;
 mod eager;
 mod fraction;
 mod layout;
@@ -10,7 +11,7 @@ mod sequences;
 use super::search::attempt;
 use super::verdict::headroom;
 use super::{PlanRequest, State, Verdict};
-use crate::engines::{EnginePlan, Settings};
+use crate::engines::{EnginePlan, Knob, Settings};
 use crate::units::{Bytes, Tokens};
 
 /// A change that re-planning confirmed.
@@ -63,6 +64,11 @@ struct Situation<'a> {
 }
 
 impl Situation<'_> {
+    /// The flag that sets a knob; `None` when the engine has no such knob.
+    fn flag(&self, knob: Knob, value: impl ToString) -> Option<String> {
+        self.request.engine.spell(knob, &value.to_string())
+    }
+
     fn fits(&self, settings: &Settings) -> bool {
         attempt(self.request, settings, &self.request.fleet).is_some_and(|(_, v)| v.state == State::Fits)
     }
@@ -77,8 +83,14 @@ trait Repair: Sync {
 /// Changes of layout, tried alone and under each of the others.
 const LAYOUTS: &[&dyn Repair] = &[&layout::TensorParallel, &layout::PipelineParallel];
 /// Changes within a layout.
-const KNOBS: &[&dyn Repair] =
-    &[&fraction::MemoryFraction, &sequences::Sequences, &context::Context, &cache_type::CacheType, &eager::Eager];
+const KNOBS: &[&dyn Repair] = &[
+    &fraction::MemoryFraction,
+    &sequences::Sequences,
+    &context::Context,
+    &cache_type::CacheType,
+    &eager::Eager,
+    &dtype::WeightType,
+];
 
 /// Most repairs shown.
 const SHOWN: usize = 5;
