@@ -196,7 +196,9 @@ fn a_busy_server_is_asked_again() {
 fn a_server_that_stays_busy_is_named_after_three_attempts() {
     for (status, message) in [(429, "slow down, also after 3 attempts"), (500, "answers with status 500")] {
         let server = Server::start(move |_| Reply::status(status));
-        assert!(fault(&server).contains(message));
+        let error = open("org/name", &settings(&server.address)).unwrap_err();
+        assert!(words(&error, &server).contains(message));
+        assert!(error.is_out_of_reach());
         assert_eq!(server.requests().len(), 3);
     }
 }

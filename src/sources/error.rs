@@ -145,6 +145,16 @@ fn not_there(elsewhere: Option<&str>) -> String {
 }
 
 impl SourceError {
+    /// Whether the model may be fine and only the network or the server keeps it from being read (exit code 3 rather than 2).
+    #[must_use]
+    pub const fn is_out_of_reach(&self) -> bool {
+        use HubError as E;
+        matches!(
+            self,
+            Self::Hub(E::Offline { .. } | E::Unreachable { .. } | E::TooManyRequests { .. } | E::Status { .. })
+        )
+    }
+
     /// What the user can do about it, as a sentence without full stop.
     #[must_use]
     pub fn repair(&self) -> String {

@@ -12,7 +12,7 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 pub use error::SourceError;
-pub use hub::{HubError, HubId, HubSettings, Token, open_hub};
+pub use hub::{HubError, HubId, HubSettings, NotAHubId, Token, open_hub};
 pub use index::{IndexProblem, WeightIndex};
 pub use local::open_path;
 

@@ -1,13 +1,8 @@
 //! Why a model could not be had from the Hub.
 
-use super::id::NotAHubId;
-
 /// Why a model could not be had from the Hub. No variant holds a token or a signed address.
 #[derive(Debug, thiserror::Error)]
 pub enum HubError {
-    /// Not a name.
-    #[error(transparent)]
-    BadId(#[from] NotAHubId),
     /// `HF_ENDPOINT` is no web address.
     #[error("the Hub's address `{0}` is not a web address")]
     BadEndpoint(String),
@@ -112,9 +107,6 @@ impl HubError {
     #[must_use]
     pub fn repair(&self) -> String {
         match self {
-            Self::BadId(_) => {
-                "a model on the Hub is written `organisation/name` or `organisation/name@revision`".to_owned()
-            }
             Self::BadEndpoint(_) => {
                 "set `HF_ENDPOINT` to an address such as `https://huggingface.co`, or unset it".to_owned()
             }

@@ -13,7 +13,7 @@ use super::{ModelSource, Origin, SourceError, local};
 pub use cache::Snapshot;
 pub(super) use cache::{id_of_cache_folder, is_cache_folder, resolve};
 pub use error::HubError;
-pub use id::HubId;
+pub use id::{HubId, NotAHubId};
 pub use settings::{HubSettings, Token};
 
 /// Opens a model of the Hub: the cache on this machine if it holds the weights, else the server.
