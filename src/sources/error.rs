@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::IndexProblem;
+use super::hub::HubError;
 use super::safetensors::HeaderError;
 use crate::model::DuplicateTensor;
 use crate::units::Bytes;
@@ -95,6 +96,14 @@ pub enum SourceError {
         /// The file.
         file: String,
     },
+    /// A file that the names of its siblings promise does not exist.
+    #[error("the folder `{path}` lacks the file `{file}`", path = path.display())]
+    ShardMissing {
+        /// The folder.
+        path: PathBuf,
+        /// The file.
+        file: String,
+    },
     /// A symbolic link that leads out of the folder.
     #[error("`{file}` is a link to `{target}`, outside the folder `{folder}`", target = target.display(), folder = folder.display())]
     LinkOutside {
@@ -123,6 +132,9 @@ pub enum SourceError {
     /// A header that cannot be used.
     #[error(transparent)]
     Header(#[from] HeaderError),
+    /// The Hub did not give it.
+    #[error(transparent)]
+    Hub(#[from] HubError),
 }
 
 fn not_there(elsewhere: Option<&str>) -> String {
@@ -133,6 +145,16 @@ fn not_there(elsewhere: Option<&str>) -> String {
 }
 
 impl SourceError {
+    /// Whether the model may be fine and only the network or the server keeps it from being read (exit code 3 rather than 2).
+    #[must_use]
+    pub const fn is_out_of_reach(&self) -> bool {
+        use HubError as E;
+        matches!(
+            self,
+            Self::Hub(E::Offline { .. } | E::Unreachable { .. } | E::TooManyRequests { .. } | E::Status { .. })
+        )
+    }
+
     /// What the user can do about it, as a sentence without full stop.
     #[must_use]
     pub fn repair(&self) -> String {
@@ -166,7 +188,7 @@ impl SourceError {
             Self::Index { .. } | Self::TensorMissing { .. } => {
                 "index and files do not belong together: download the model again".to_owned()
             }
-            Self::FileMissing { file, .. } => {
+            Self::FileMissing { file, .. } | Self::ShardMissing { file, .. } => {
                 format!("the download is incomplete: fetch `{file}` into the same folder")
             }
             Self::LinkOutside { .. } => {
@@ -175,6 +197,7 @@ impl SourceError {
             Self::Duplicate(_) => {
                 "remove the file that does not belong to the model, or add the index that says which one counts".to_owned()
             }
+            Self::Hub(error) => error.repair(),
             Self::Header(error) => error.problem.repair().to_owned(),
         }
     }

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use super::SourceError;
+
 /// Largest config, in bytes. Real ones have some 10 kB; the largest, with a list of modules left unquantised, about 1 MB.
 pub const MAX_CONFIG_BYTES: u64 = 16_000_000;
 
@@ -15,6 +17,12 @@ pub fn parse(bytes: &[u8]) -> Result<Value, serde_json::Error> {
         Some(cleaned) => serde_json::from_slice(&cleaned).map_err(|_| error),
         None => Err(error),
     })
+}
+
+/// Parses a JSON object that came from `path`.
+pub fn object(bytes: &[u8], path: &str) -> Result<Value, SourceError> {
+    let value = parse(bytes).map_err(|error| SourceError::Json { path: path.to_owned(), error })?;
+    if value.is_object() { Ok(value) } else { Err(SourceError::NotAnObject(path.to_owned())) }
 }
 
 /// The text with non-finite numbers outside strings made `null`; `None` where it has none.

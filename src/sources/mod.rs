@@ -2,6 +2,7 @@
 
 mod assemble;
 mod error;
+mod hub;
 mod index;
 mod json;
 mod local;
@@ -11,6 +12,7 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 pub use error::SourceError;
+pub use hub::{HubError, HubId, HubSettings, NotAHubId, Token, open_hub};
 pub use index::{IndexProblem, WeightIndex};
 pub use local::open_path;
 
@@ -71,5 +73,17 @@ impl Origin {
             Self::HubCache { folder, .. } => Some(folder),
             Self::Hub { .. } => None,
         }
+    }
+}
+
+/// Opens a model by what a person writes: a path where there is one, else a name on the Hub.
+///
+/// # Errors
+/// [`SourceError`], with its repair.
+pub fn open(model: &str, hub: &HubSettings) -> Result<ModelSource, SourceError> {
+    let path = Path::new(model);
+    match model.parse::<HubId>() {
+        Ok(id) if !path.exists() => open_hub(&id, hub),
+        _ => open_path(path),
     }
 }

@@ -10,7 +10,8 @@ use serde_json::Value;
 use super::unreadable;
 use crate::model::{CheckpointFile, FileLocation};
 use crate::sources::SourceError;
-use crate::sources::json::{self, MAX_CONFIG_BYTES};
+use crate::sources::hub::is_cache_folder;
+use crate::sources::json::{MAX_CONFIG_BYTES, object};
 use crate::sources::safetensors::{self, Header, HeaderError};
 use crate::units::Bytes;
 
@@ -46,12 +47,6 @@ pub fn read_optional_object(path: &Path) -> Result<Option<Value>, SourceError> {
     }
 }
 
-/// Parses a JSON object that came from `path`.
-pub fn object(bytes: &[u8], path: &str) -> Result<Value, SourceError> {
-    let value = json::parse(bytes).map_err(|error| SourceError::Json { path: path.to_owned(), error })?;
-    if value.is_object() { Ok(value) } else { Err(SourceError::NotAnObject(path.to_owned())) }
-}
-
 /// The folder that the files of a checkpoint must lie in once links are followed.
 pub struct Boundary(PathBuf);
 
@@ -81,11 +76,6 @@ impl Boundary {
         let file = CheckpointFile { name: name.to_owned(), location: FileLocation::Local(path), size: Bytes(size) };
         Ok((file, header))
     }
-}
-
-/// Whether a folder is a model's folder in the Hub's cache, by its name.
-pub fn is_cache_folder(folder: &Path) -> bool {
-    folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with("models--"))
 }
 
 /// Size of a regular file. Others are refused before they are opened: opening a pipe would wait for a writer.

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::files::{self, Boundary, read_optional_object, read_required_object};
 use crate::sources::assemble::assemble;
+use crate::sources::hub;
 use crate::sources::json::MAX_INDEX_BYTES;
 use crate::sources::{ModelSource, Origin, SourceError, WeightIndex};
 
@@ -23,13 +24,13 @@ pub enum Weights {
 }
 
 /// Opens a folder.
-pub fn open(folder: &Path) -> Result<ModelSource, SourceError> {
+pub fn open(folder: &Path, origin: Origin) -> Result<ModelSource, SourceError> {
     let names = files::list(folder)?;
     let has = |name: &str| names.iter().any(|n| n == name);
     if !has("config.json") {
         return Err(without_config(folder, &names));
     }
-    read(folder, choose_weights(folder, &names)?, Origin::Folder(folder.to_owned()))
+    read(folder, choose_weights(folder, &names)?, origin)
 }
 
 /// Reads config and headers of a folder that has a `config.json`.
@@ -68,10 +69,16 @@ pub fn read(folder: &Path, weights: Weights, origin: Origin) -> Result<ModelSour
         quant_config: read_optional_object(&folder.join("hf_quant_config.json"))?,
         checkpoint,
         checkpoint_reason,
-        id: None,
+        id: id_of_snapshot(folder),
         origin,
         notes,
     })
+}
+
+/// The Hub id of a folder `models--org--name/snapshots/commit`.
+fn id_of_snapshot(folder: &Path) -> Option<String> {
+    let snapshots = folder.parent().filter(|parent| parent.ends_with("snapshots"))?;
+    hub::id_of_cache_folder(snapshots.parent()?)
 }
 
 /// Picks the files as engines do: the index if there is one, else `model.safetensors`, else every `.safetensors` file but those that
@@ -100,10 +107,38 @@ fn choose_weights(folder: &Path, names: &[String]) -> Result<Weights, SourceErro
         chosen = all().cloned().collect();
     }
     if chosen.is_empty() {
-        let found = other_weights(names).unwrap_or("no weights at all");
-        return Ok(Weights::None(format!("the folder holds no `.safetensors` files but {found}")));
+        let reason = match other_weights(names) {
+            Some(found) => format!("the folder holds no `.safetensors` files but {found}"),
+            None => "the folder holds no weights".to_owned(),
+        };
+        return Ok(Weights::None(reason));
     }
-    Ok(Weights::Files(chosen))
+    match missing_shard(&chosen) {
+        Some(file) => Err(SourceError::ShardMissing { path: folder.to_owned(), file }),
+        None => Ok(Weights::Files(chosen)),
+    }
+}
+
+/// The first file that a name such as `model-00002-of-00004.safetensors` promises and that is not there. Without an index nothing else would
+/// tell that a download is incomplete.
+fn missing_shard(names: &[String]) -> Option<String> {
+    for name in names {
+        let Some((stem, count)) = name.strip_suffix(".safetensors").and_then(|n| n.rsplit_once("-of-")) else {
+            continue;
+        };
+        let Some((stem, number)) = stem.rsplit_once('-') else { continue };
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        let Some(total) = count.parse::<usize>().ok().filter(|_| is_number(count) && is_number(number)) else {
+            continue;
+        };
+        let width = number.len();
+        // One more number than there are names is enough to find a gap, however large a count the name states.
+        let expected = |n| format!("{stem}-{n:0width$}-of-{count}.safetensors");
+        if let Some(gap) = (1..=total.min(names.len() + 1)).map(expected).find(|file| !names.contains(file)) {
+            return Some(gap);
+        }
+    }
+    None
 }
 
 /// Why a folder without `config.json` is no model.

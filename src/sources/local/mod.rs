@@ -7,7 +7,10 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use super::hub::{self, Snapshot};
 use super::{ModelSource, Origin, SourceError};
+pub(super) use folder::open as open_folder;
+
 use files::{read_optional_object, read_required_object};
 
 /// Opens a model at a path: a folder in the Hugging Face layout (also a snapshot of the Hub's cache, or the cache's folder of a model), a
@@ -18,7 +21,7 @@ use files::{read_optional_object, read_required_object};
 pub fn open_path(path: &Path) -> Result<ModelSource, SourceError> {
     let metadata = fs::metadata(path).map_err(|error| unreadable(path, error))?;
     if metadata.is_dir() {
-        return folder::open(path);
+        return open_folder_of_any_kind(path);
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let weights = if name.ends_with(".safetensors.index.json") {
@@ -35,6 +38,18 @@ pub fn open_path(path: &Path) -> Result<ModelSource, SourceError> {
         return Err(SourceError::NoConfig(path.to_owned()));
     }
     folder::read(&parent, weights, Origin::WeightsFile(path.to_owned()))
+}
+
+/// A folder with a model, or the folder of a model in the Hub's cache, in which the snapshot of `main` is meant.
+fn open_folder_of_any_kind(path: &Path) -> Result<ModelSource, SourceError> {
+    let cached = if hub::is_cache_folder(path) { hub::resolve(path, "main") } else { None };
+    match cached {
+        Some(Snapshot { folder, commit }) => {
+            let origin = Origin::HubCache { folder: folder.clone(), commit };
+            folder::open(&folder, origin)
+        }
+        None => folder::open(path, Origin::Folder(path.to_owned())),
+    }
 }
 
 fn open_config(path: &Path) -> Result<ModelSource, SourceError> {
