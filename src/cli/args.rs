@@ -59,7 +59,7 @@ impl Color {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Whether every shard fits its card, and if not, why and what fixes it
-    Plan(super::commands::plan::PlanArgs),
+    Plan(Box<super::commands::plan::PlanArgs>),
     /// One snapshot of the cards: memory, who holds it, links, what an engine would see
     Probe(super::commands::probe::ProbeArgs),
     /// The cards live: memory by holder, utilisation, history, processes

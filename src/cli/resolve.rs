@@ -16,7 +16,7 @@ use crate::planning::{ModelSource, VersionSource};
 use crate::probe::{NvmlProbe, Probe, ProbeError, Wanted};
 use crate::profiles::gpus::{GpuCatalogue, SelectGpuError};
 use crate::profiles::models::{SelectModelError, built_in_model};
-use crate::sources::{self, Origin};
+use crate::sources::{self, HubSettings, Origin, SourceError};
 use crate::units::Bytes;
 
 /// A model with all that was found out about it.
@@ -43,7 +43,7 @@ const NAMED: usize = 3;
 pub fn model(text: &str) -> Result<ResolvedModel, Problem> {
     let path = Path::new(text);
     if path.exists() {
-        let source = sources::open_path(path).map_err(|e| Problem::usage(&e).hint(e.repair()))?;
+        let source = sources::open_path(path).map_err(bad_source)?;
         return from_source(source, path);
     }
     match built_in_model(text) {
@@ -86,7 +86,15 @@ fn is_hub_id(text: &str) -> bool {
 }
 
 fn hub(id: &str, nearest: &[String]) -> Result<ResolvedModel, Problem> {
-    Err(with_nearest(Problem::usage(format!("`{id}` is neither on this machine nor built in")), nearest))
+    match sources::open(id, &HubSettings::from_env()) {
+        Ok(source) => from_source(source, Path::new(id)),
+        Err(error) => Err(with_nearest(bad_source(error), nearest)),
+    }
+}
+
+fn bad_source(error: SourceError) -> Problem {
+    let problem = if error.is_out_of_reach() { Problem::cannot_tell(&error) } else { Problem::usage(&error) };
+    problem.hint(error.repair())
 }
 
 fn from_source(source: sources::ModelSource, path: &Path) -> Result<ResolvedModel, Problem> {
@@ -110,7 +118,10 @@ fn from_source(source: sources::ModelSource, path: &Path) -> Result<ResolvedMode
             };
             (kind, Some(checkpoint.total_bytes()))
         }
-        None => (ModelSource::Config, model.checkpoint_bytes()),
+        None => {
+            notes.extend(source.checkpoint_reason.map(|reason| format!("planned from the config alone: {reason}")));
+            (ModelSource::Config, model.checkpoint_bytes())
+        }
     };
     Ok(ResolvedModel { model, source: kind, checkpoint: source.checkpoint, bytes, notes })
 }
