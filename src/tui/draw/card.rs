@@ -56,13 +56,14 @@ pub fn draw(card: &WatchedCard, look: &Look<'_>, area: Rect, frame: &mut Frame<'
 /// Why there is nothing to show; `None` for a card that answers.
 fn absence(card: &WatchedCard, now: Duration) -> Option<String> {
     let age = now.saturating_sub(card.seen).as_secs();
-    let held = card.usage.memory.known().map_or_else(String::new, |m| format!(", it held {:.2} GiB", m.used.as_gib()));
+    let held = match card.usage.memory {
+        Reading::Known(memory) => format!(", last seen {age} s ago holding {:.2} GiB", memory.used.as_gib()),
+        _ => String::new(),
+    };
     match card.presence {
         Presence::Present => None,
-        Presence::Lost => {
-            Some(format!("lost: it dropped off the bus {age} s ago{held}; a reset or reboot brings it back"))
-        }
-        Presence::Gone => Some(format!("gone: the driver does not list it any more since {age} s{held}")),
+        Presence::Lost => Some(format!("lost: off the bus until a reset{held}")),
+        Presence::Gone => Some(format!("gone: not listed by the driver any more{held}")),
     }
 }
 
