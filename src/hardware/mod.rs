@@ -8,6 +8,6 @@ mod visible;
 
 pub use card::{Card, CardSource};
 pub use fleet::{Fleet, FleetItem, FleetSource, FleetSpec, ParseFleetError};
-pub use reading::Reading;
+pub use reading::{Absence, Reading};
 pub use snapshot::{CardState, MemoryState, MigInstance, MigMode, PcieLink, PeerLink, ProcessState, Snapshot};
 pub use visible::{DeviceOrder, SelectError, VisibleDevices};

@@ -1,5 +1,6 @@
 //! A value that a driver may not give.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One reading of a card: a value, or the reason why there is none. Never a zero in place of the unknown.
@@ -20,6 +21,51 @@ pub enum Reading<T> {
     NotRead,
 }
 
+/// Why a reading has no value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+pub enum Absence {
+    /// [`Reading::Unsupported`]
+    #[serde(rename = "not supported")]
+    Unsupported,
+    /// [`Reading::Denied`]
+    #[serde(rename = "permission denied")]
+    Denied,
+    /// [`Reading::Failed`]
+    #[serde(rename = "the driver failed to answer")]
+    Failed,
+    /// [`Reading::Lost`]
+    #[serde(rename = "the card is lost")]
+    Lost,
+    /// [`Reading::NotRead`]
+    #[serde(rename = "not read")]
+    NotRead,
+}
+
+impl Absence {
+    /// As reports say it.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Unsupported => "not supported",
+            Self::Denied => "permission denied",
+            Self::Failed => "the driver failed to answer",
+            Self::Lost => "the card is lost",
+            Self::NotRead => "not read",
+        }
+    }
+
+    /// One word, or a dash, for a table's cell.
+    #[must_use]
+    pub const fn short(self) -> &'static str {
+        match self {
+            Self::Unsupported | Self::NotRead => "-",
+            Self::Denied => "denied",
+            Self::Failed => "failed",
+            Self::Lost => "lost",
+        }
+    }
+}
+
 impl<T> Reading<T> {
     /// The value, if there is one.
     pub fn known(self) -> Option<T> {
@@ -29,15 +75,15 @@ impl<T> Reading<T> {
     /// The value, or why there is none.
     ///
     /// # Errors
-    /// The reason, in words.
-    pub fn told(self) -> Result<T, &'static str> {
+    /// Why there is no value.
+    pub fn told(self) -> Result<T, Absence> {
         match self {
             Self::Known(value) => Ok(value),
-            Self::Unsupported => Err("not supported"),
-            Self::Denied => Err("permission denied"),
-            Self::Failed => Err("the driver failed to answer"),
-            Self::Lost => Err("the card is lost"),
-            Self::NotRead => Err("not read"),
+            Self::Unsupported => Err(Absence::Unsupported),
+            Self::Denied => Err(Absence::Denied),
+            Self::Failed => Err(Absence::Failed),
+            Self::Lost => Err(Absence::Lost),
+            Self::NotRead => Err(Absence::NotRead),
         }
     }
 
@@ -72,13 +118,20 @@ impl<T> Reading<T> {
 
     /// Why there is no value; `None` when there is one.
     pub fn reason(&self) -> Option<&'static str> {
-        self.as_ref().told().err()
+        self.as_ref().told().err().map(Absence::words)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Reading;
+    use super::{Absence, Reading};
+
+    #[test]
+    fn reports_and_tables_use_the_same_words() {
+        for absence in [Absence::Unsupported, Absence::Denied, Absence::Failed, Absence::Lost, Absence::NotRead] {
+            assert_eq!(serde_json::to_value(absence).unwrap(), absence.words());
+        }
+    }
 
     #[test]
     fn absence_keeps_its_reason() {

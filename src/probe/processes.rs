@@ -32,8 +32,16 @@ pub(super) fn read(
 
 type Answer = Result<Vec<ProcessInfo>, NvmlError>;
 
+/// The newest form of each call that this driver knows; drivers before branch 510 know the second.
 fn lists(device: &Device<'_>) -> Vec<Answer> {
-    vec![device.running_compute_processes(), device.running_graphics_processes()]
+    let either = |newest: Answer, older: &dyn Fn() -> Answer| match newest {
+        Err(NvmlError::FailedToLoadSymbol(_) | NvmlError::FunctionNotFound) => older(),
+        answer => answer,
+    };
+    vec![
+        either(device.running_compute_processes(), &|| device.running_compute_processes_v2()),
+        either(device.running_graphics_processes(), &|| device.running_graphics_processes_v2()),
+    ]
 }
 
 /// Process and GPU instance → bytes on the card.

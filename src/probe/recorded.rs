@@ -117,3 +117,42 @@ fn write_whole(path: &Path, recording: &Recording) -> io::Result<()> {
     file.persist(path)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hardware::{CardState, PeerLink, Reading};
+
+    fn snapshot() -> Snapshot {
+        Snapshot {
+            driver_version: Reading::Known("570.1".to_owned()),
+            cuda_version: Reading::Denied,
+            cards: vec![CardState::unreadable(0, Reading::Lost), CardState::unreadable(3, Reading::Failed)],
+            peers: vec![PeerLink {
+                a: 0,
+                b: 3,
+                nvlinks: Reading::Known(4),
+                peer_access: Reading::Unsupported,
+                common_ancestor: Reading::NotRead,
+            }],
+        }
+    }
+
+    #[test]
+    fn what_is_saved_reads_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cards.json");
+        save_recording(&path, &Snapshot { peers: Vec::new(), ..snapshot() }, None).unwrap();
+        save_recording(&path, &snapshot(), Some("the second one".to_owned())).unwrap();
+        assert_eq!(RecordedProbe::open(&path).unwrap().snapshot().unwrap(), snapshot());
+        assert_eq!(folder.path().read_dir().unwrap().count(), 1, "no temporary file stays behind");
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = save_recording(&folder.path().join("none/cards.json"), &snapshot(), None).unwrap_err();
+        assert!(error.to_string().contains("none/cards.json` cannot be written"), "{error}");
+        assert!(error.is_bad_input());
+    }
+}

@@ -1,3 +1,5 @@
 //! What is printed: versioned structures and the renderers that format them.
 
+pub mod probe;
+pub mod render;
 pub mod top;

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use insta::assert_snapshot;
 use ratatui::style::{Color, Modifier};
-use shardfit::hardware::{CardState, Reading};
+use shardfit::hardware::{CardState, MemoryState, Reading};
 use shardfit::tui::{Action, Palette, Pane, State, Symbols, Theme, update};
+
+use shardfit::units::Bytes;
 
 use super::cards::{self, sample, snapshot, state};
 use super::{frame, paint, size, text};
@@ -126,6 +128,25 @@ fn without_colour_no_cell_has_one_and_the_selection_still_shows() {
     let selected: Vec<u16> = (0..24).filter(|y| reversed(*y)).collect();
     assert_eq!(selected.len(), 1);
     assert_eq!(buffer[(0, selected[0])].symbol(), "▸");
+}
+
+/// Sizes at the end of the range, and names that try to steer a terminal, are painted and do no harm.
+#[test]
+fn hostile_figures_do_no_harm() {
+    let mut machine = cards::mig();
+    for card in &mut machine {
+        let most = Bytes(u64::MAX);
+        card.memory =
+            Reading::Known(MemoryState { total: most, reserved: Reading::Known(most), used: most, free: most });
+        card.name = Reading::Known("x\u{1b}[2J\r\n\u{7}".to_owned());
+        card.utilization_percent = Reading::Known(u32::MAX);
+        card.temperature_celsius = Reading::Known(u32::MAX);
+        card.power_milliwatts = Reading::Known(u32::MAX);
+    }
+    for (width, height) in SIZES {
+        let frame = frame(&state(size(width, height), &machine));
+        assert!(!frame.contains(['\u{1b}', '\r', '\u{7}']), "{frame}");
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::bar::sign;
 use super::graph::{graph, samples_per_column};
 use super::text::{fit, reading, right, rule, span, width};
 use super::{Segment, bar, below, first_row};
-use crate::hardware::{CardState, Reading};
+use crate::hardware::Reading;
 use crate::monitor::{CardUsage, MemoryUse, Point, Presence, WatchedCard};
 use crate::tui::{Meaning, Theme};
 use crate::units::Bytes;
@@ -126,7 +126,7 @@ fn figures(usage: &CardUsage, theme: &Theme) -> Vec<Span<'static>> {
         reading(usage.temperature_celsius, |celsius| format!("{celsius} {}", theme.symbols.celsius.trim()));
     figures.push(span(right(&reading(usage.utilization_percent, |percent| format!("{percent} %")), 8, theme), plain));
     figures.push(span(right(&temperature, 8, theme), if hot { theme.style(Meaning::Warning) } else { plain }));
-    let power = reading(usage.power_milliwatts, |milliwatts| format!("{} W", (milliwatts + 500) / 1000));
+    let power = reading(usage.power_milliwatts, |milliwatts| format!("{:.0} W", f64::from(milliwatts) / 1000.0));
     figures.push(span(right(&power, 8, theme), plain));
     figures.push(span(" ", label));
     figures
@@ -159,7 +159,7 @@ fn legend(memory: &MemoryUse, columns: u16, theme: &Theme) -> Line<'static> {
             parts.push((Meaning::Others, "used".to_owned(), format!("{} (by whom: {reason})", gib(memory.used))));
         }
     }
-    if let Some(unseen) = memory.unseen.known().filter(|unseen| *unseen > CardState::OWN_USE)
+    if let Some(unseen) = memory.unseen()
         && let Some((_, _, figure)) = parts.last_mut()
     {
         *figure += &format!(" ({} unseen)", gib(unseen));
@@ -265,7 +265,7 @@ mod tests {
             free: Bytes(free),
             own: Reading::Denied,
             others: Reading::Denied,
-            unseen: Reading::Denied,
+            unlisted: Reading::Denied,
         };
         let marks = [60, 50, 49, 10, 9, 0].map(|free| fullness(&memory(free)));
         assert_eq!(marks, [None, None, Some("nearly full"), Some("nearly full"), Some("full"), Some("full")]);

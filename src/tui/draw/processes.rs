@@ -62,7 +62,7 @@ fn title(state: &State, count: usize, visible: usize, focused: bool, theme: &The
 fn nobody(watch: &Watch) -> String {
     let present = || watch.cards.iter().filter(|card| card.is_present());
     match present().find_map(|card| card.usage.processes.reason()) {
-        Some(reason) => format!("  the processes cannot be read: {reason}"),
+        Some(reason) => format!("  the processes cannot be told: {reason}"),
         None if present().next().is_none() => String::new(),
         None => "  no process is listed on these cards".to_owned(),
     }
