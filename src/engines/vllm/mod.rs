@@ -1,0 +1,3 @@
+//! vLLM.
+
+pub mod flags;
