@@ -32,6 +32,8 @@ pub(super) enum Start {
     Other(&'static str),
     /// A program of an engine that loads nothing.
     Nothing(String),
+    /// A program of vLLM that is not read.
+    Unread(String),
 }
 
 const fn vllm(program: Program, model: ModelFrom, own_defaults: Option<&'static str>, length: usize) -> Start {
@@ -117,9 +119,15 @@ fn vllm_program(words: &[&str], before: usize) -> Start {
     match words {
         ["serve", ..] => vllm(Program::Server, ModelFrom::Positional, None, before + 1),
         ["run-batch", ..] => vllm(Program::Batch, ModelFrom::Flag, Some("vllm run-batch"), before + 1),
-        ["bench", "latency" | "throughput" | "startup", ..] => vllm(Program::Bench, ModelFrom::Flag, None, before + 2),
-        ["bench", ..] => Start::Nothing(named(2)),
-        _ => Start::Nothing(named(1)),
+        ["bench", "latency" | "throughput" | "startup" | "mm-processor", ..] => {
+            vllm(Program::Bench, ModelFrom::Flag, None, before + 2)
+        }
+        ["bench", "serve", ..] => Start::Nothing(named(2)),
+        ["chat" | "complete" | "collect-env" | "launch" | "download-kernels" | "preload", ..] => {
+            Start::Nothing(named(1))
+        }
+        ["bench", ..] => Start::Unread(named(2)),
+        _ => Start::Unread(named(1)),
     }
 }
 
@@ -197,6 +205,7 @@ pub(super) fn refusal(start: Option<Start>, program: &str) -> CommandError {
     match start {
         Some(Start::Other(engine)) => CommandError::NotModelled { engine },
         Some(Start::Nothing(command)) => CommandError::StartsNoEngine { command },
+        Some(Start::Unread(program)) => CommandError::UnknownProgram { program },
         Some(Start::Vllm { .. }) | None => CommandError::UnknownProgram { program: program.to_owned() },
     }
 }
@@ -241,8 +250,11 @@ mod tests {
         ] {
             assert_eq!(start(text), Some(Start::Other(engine)), "{text}");
         }
-        for text in ["vllm bench serve", "vllm chat", "vllm", "vllm bench"] {
+        for text in ["vllm bench serve", "vllm chat", "vllm collect-env"] {
             assert_eq!(start(text), Some(Start::Nothing(text.to_owned())));
+        }
+        for text in ["vllm bench sweep", "vllm bench", "vllm", "vllm sevre"] {
+            assert_eq!(start(text), Some(Start::Unread(text.to_owned())));
         }
         for text in [
             "python train.py",

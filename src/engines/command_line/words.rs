@@ -137,10 +137,10 @@ impl Lexer<'_> {
         }
     }
 
-    /// A line that begins with a dash is never a command: the backslash before it was lost on the way.
+    /// A line that begins with a dash is never a command: the backslash before it was lost on the way. Skips the blanks before it.
     fn next_line_continues(&mut self) -> bool {
-        let at = self.position();
-        self.rest(at).trim_start().starts_with('-')
+        while self.chars.next_if(|&(_, c)| matches!(c, ' ' | '\t' | '\r' | '\n')).is_some() {}
+        self.chars.peek().is_some_and(|&(_, c)| c == '-')
     }
 
     fn separator(&mut self, raw: &str) {

@@ -109,6 +109,9 @@ struct Typed<'a> {
     value: Option<&'a str>,
 }
 
+/// Unknown flags for which a near name is sought: more of them are no typing errors.
+const MOST_SUGGESTIONS: usize = 16;
+
 /// Deeper keys than any configuration has.
 const MOST_KEYS: usize = 16;
 
@@ -145,7 +148,8 @@ fn read_flag(arguments: &[&str], at: usize, catalog: &Catalog, reading: &mut Rea
         }
         Resolution::Found { .. } | Resolution::Unknown => {
             let flag = word.split_once('=').map_or(word, |(name, _)| name).to_owned();
-            let nearest = catalog.nearest(&typed.canonical);
+            let nearest =
+                if reading.warnings.len() < MOST_SUGGESTIONS { catalog.nearest(&typed.canonical) } else { None };
             reading.warnings.push(Warning::UnknownFlag { flag, nearest });
             let has_word_after = typed.value.is_none() && arguments.get(at + 1).is_some_and(|w| !looks_like_flag(w));
             if has_word_after {

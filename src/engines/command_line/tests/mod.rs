@@ -6,7 +6,7 @@ mod properties;
 mod refusals;
 
 use super::*;
-use crate::engines::ContextLength;
+use crate::engines::{ContextLength, EntryPoint};
 
 /// What a command says, one line a fact, in the order of the fields; facts the command leaves open are left out.
 fn facts(invocation: &Invocation) -> String {

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
 use super::*;
+use crate::engines::Settings;
 
 /// Pieces of commands, likely to meet in telling ways.
 const PIECES: &[&str] = &[
@@ -190,5 +191,14 @@ proptest! {
         let mut expected = read.settings.clone();
         expected.overlay(Settings { tensor_parallel: Some(tp), enforce_eager: Some(false), ..Settings::default() });
         prop_assert_eq!(changed.map(|c| c.settings), Ok(expected));
+    }
+}
+
+#[test]
+fn long_input_takes_no_long_time() {
+    for piece in ["\n", "$(", "(", "'a' ", "--x ", "A=b;", "-cc.a=1 ", "${X:-", "vllm ", "docker run ", "bash -c "] {
+        let text = format!("vllm serve m {}", piece.repeat(4_000));
+        let _ = read_text(&text);
+        let _ = read_text(&piece.repeat(4_000));
     }
 }

@@ -76,6 +76,7 @@ fn programs_that_cannot_be_planned() {
         ("docker run --entrypoint ls vllm/vllm-openai", "`ls` is not an engine command"),
         ("vllm bench serve --model m", "`vllm bench serve` starts no engine"),
         ("vllm chat", "`vllm chat` starts no engine"),
+        ("vllm sevre m", "`vllm sevre` is not an engine command"),
         ("bash -c 'bash -c \"bash -c \\\"bash -c ls\\\"\"'", "a shell in a shell in a shell"),
     ] {
         let said = refusal(text);

@@ -17,7 +17,7 @@ pub enum Program {
     Server,
     /// `vllm run-batch`.
     Batch,
-    /// `vllm bench latency`, `throughput` and `startup`.
+    /// `vllm bench latency`, `throughput`, `startup` and `mm-processor`.
     Bench,
     /// `LLM(…)` in Python.
     Library,

@@ -1,6 +1,6 @@
-//! `vllm bench latency` and `vllm bench throughput`.
+//! `vllm bench latency`, `throughput`, `startup` and `mm-processor`.
 
-use super::Release::{V0_8, V0_9, V0_10, V0_11, V0_17, V0_20, V0_25, V0_29, V0_33};
+use super::Release::{V0_8, V0_9, V0_10, V0_11, V0_14, V0_17, V0_20, V0_25, V0_29, V0_33};
 use super::flag;
 use crate::engines::command_line::flags::Effect::Nothing;
 use crate::engines::command_line::flags::Flag;
@@ -23,6 +23,7 @@ pub(super) static FLAGS: &[Flag] = &[
     flag("--dataset-path", Text, Nothing, V0_8, V0_33),
     flag("--disable-detokenize", Switch, Nothing, V0_8, V0_33),
     flag("--disable-shuffle", Switch, Nothing, V0_11, V0_33),
+    flag("--disable-tqdm", Switch, Nothing, V0_14, V0_33),
     flag("--enable-multimodal-chat", Switch, Nothing, V0_17, V0_33),
     flag("--hf-enable-torch-compile", Switch, Nothing, V0_20, V0_33),
     flag("--hf-max-batch-size", Integer, Nothing, V0_8, V0_33),
@@ -34,11 +35,14 @@ pub(super) static FLAGS: &[Flag] = &[
     flag("--input-len", Integer, Nothing, V0_8, V0_33),
     flag("--lora-assignment", Text, Nothing, V0_20, V0_33),
     flag("--lora-path", Text, Nothing, V0_8, V0_33),
+    flag("--metric-percentiles", Text, Nothing, V0_14, V0_33),
     flag("--n", Integer, Nothing, V0_8, V0_33),
     flag("--no-oversample", Switch, Nothing, V0_10, V0_33),
     flag("--no-reranker", Switch, Nothing, V0_11, V0_33),
     flag("--no-stream", Switch, Nothing, V0_10, V0_33),
     flag("--num-iters", Integer, Nothing, V0_8, V0_33),
+    flag("--num-iters-cold", Integer, Nothing, V0_14, V0_33),
+    flag("--num-iters-warm", Integer, Nothing, V0_14, V0_33),
     flag("--num-iters-warmup", Integer, Nothing, V0_8, V0_33),
     flag("--num-prompts", Integer, Nothing, V0_8, V0_33),
     flag("--num-warmups", Integer, Nothing, V0_25, V0_33),
