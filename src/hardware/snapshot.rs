@@ -18,6 +18,20 @@ pub struct Snapshot {
     pub peers: Vec<PeerLink>,
 }
 
+impl Snapshot {
+    /// The card of an NVML index.
+    #[must_use]
+    pub fn card(&self, index: u32) -> Option<&CardState> {
+        self.cards.iter().find(|card| card.index == index)
+    }
+
+    /// The driver's branch: 570 of `570.124.06`.
+    #[must_use]
+    pub fn driver_branch(&self) -> Option<u32> {
+        self.driver_version.as_ref().known()?.split('.').next()?.parse().ok()
+    }
+}
+
 /// One card at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CardState {
@@ -45,6 +59,57 @@ pub struct CardState {
     pub power_milliwatts: Reading<u32>,
     /// Share of the last sample period in which kernels ran, in percent.
     pub utilization_percent: Reading<u32>,
+}
+
+impl CardState {
+    /// What `used` can exceed the listed processes by when there is nobody else: an idle data-centre card shows up to 15 MiB of its own
+    /// under memory info v2, and a process's entry leaves out up to 30 MiB of what was set up for it (field observations).
+    pub const OWN_USE: Bytes = Bytes::mib(45);
+
+    /// A card of which nothing but its index can be read, each reading absent for the reason of `absent`.
+    #[must_use]
+    pub fn unreadable(index: u32, absent: Reading<()>) -> Self {
+        fn same<T>(absent: Reading<()>) -> Reading<T> {
+            absent.and_then(|()| Reading::Failed)
+        }
+        Self {
+            index,
+            uuid: same(absent),
+            name: same(absent),
+            pci_bus_id: same(absent),
+            compute_capability: same(absent),
+            memory: same(absent),
+            processes: same(absent),
+            mig: same(absent),
+            pcie: same(absent),
+            temperature_celsius: same(absent),
+            power_milliwatts: same(absent),
+            utilization_percent: same(absent),
+        }
+    }
+
+    /// Memory in use that no listed process accounts for: used − the sum of the listed processes. Other containers' processes are in it,
+    /// and the card's [own use](Self::OWN_USE); under a v1 reading also the driver's reserved part. Unknown when any of its parts is.
+    pub fn unlisted(&self) -> Reading<Bytes> {
+        self.memory.and_then(|memory| {
+            self.processes.as_ref().and_then(|processes| {
+                let listed = processes.iter().map(|p| p.used).try_fold(Bytes::ZERO, |sum, used| match used {
+                    Reading::Known(bytes) => Ok(sum + bytes),
+                    absent => Err(absent),
+                });
+                match listed {
+                    Ok(listed) => Reading::Known(memory.used.saturating_sub(listed)),
+                    Err(absent) => absent,
+                }
+            })
+        })
+    }
+
+    /// Whether the card has dropped off the bus.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        matches!(self.memory, Reading::Lost) || matches!(self.name, Reading::Lost)
+    }
 }
 
 /// Device memory as NVML tells it.
@@ -95,6 +160,17 @@ pub enum MigMode {
     Disabled,
     /// Partitioned; the instances at hand.
     Enabled(Vec<MigInstance>),
+}
+
+impl CardState {
+    /// The MIG devices of a partitioned card; `None` for a whole one, and where the mode is unknown.
+    #[must_use]
+    pub fn mig_instances(&self) -> Option<&[MigInstance]> {
+        match &self.mig {
+            Reading::Known(MigMode::Enabled(instances)) => Some(instances),
+            _ => None,
+        }
+    }
 }
 
 /// One MIG device: to CUDA, a card of its own.

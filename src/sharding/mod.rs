@@ -1,1 +1,16 @@
 //! One sharding rule with two users: the ledger counts its bytes, the loader copies them.
+
+mod device_map;
+mod error;
+mod layout;
+mod rules;
+mod shard;
+mod slices;
+mod tensor;
+
+pub use device_map::{Device, DeviceMap, DeviceMapError};
+pub use error::ShardError;
+pub use layout::{Layout, Rank, Stage};
+pub use rules::{Fusion, Generated, ShardingRules, Split};
+pub use shard::{device_share, shard};
+pub use tensor::{BoxCopy, Fill, RankTensor, SourceTensor, Where};

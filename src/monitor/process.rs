@@ -1,0 +1,158 @@
+//! The processes of all cards as one list.
+
+use crate::hardware::Reading;
+use crate::units::Bytes;
+
+use super::{CardId, CardUsage, OWN_NAME};
+
+/// One process on one card; a process on four cards has four rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProcessRow {
+    /// Where it holds memory.
+    pub card: CardId,
+    /// Process id in the host's namespace.
+    pub pid: u32,
+    /// Owner.
+    pub user: Option<String>,
+    /// Short name; `None` when the process is not visible from here.
+    pub name: Option<String>,
+    /// Command line.
+    pub command: Option<String>,
+    /// Memory it holds there.
+    pub used: Reading<Bytes>,
+    /// An engine's worker whose parent is gone.
+    pub orphan: bool,
+    /// A process of this tool.
+    pub own: bool,
+}
+
+impl ProcessRow {
+    /// The processes of one card.
+    pub fn of(card: &CardUsage) -> impl Iterator<Item = Self> + '_ {
+        let processes = card.processes.as_ref().known().map_or(&[][..], Vec::as_slice);
+        processes.iter().map(|process| Self {
+            card: card.id,
+            pid: process.pid,
+            user: process.user.clone(),
+            name: process.name.clone(),
+            command: process.command.clone(),
+            used: process.used,
+            orphan: process.orphan,
+            own: process.name.as_deref() == Some(OWN_NAME),
+        })
+    }
+
+    /// What tells this row from all others, also in the next sample.
+    #[must_use]
+    pub const fn key(&self) -> (CardId, u32) {
+        (self.card, self.pid)
+    }
+}
+
+/// Which column orders the list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SortOrder {
+    /// Largest memory first; unknown last.
+    #[default]
+    Memory,
+    /// By card, then memory.
+    Card,
+    /// By process id.
+    Pid,
+    /// By owner, then memory.
+    User,
+    /// By name, then memory.
+    Name,
+}
+
+impl SortOrder {
+    /// The order after this one, round and round.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        match self {
+            Self::Memory => Self::Card,
+            Self::Card => Self::Pid,
+            Self::Pid => Self::User,
+            Self::User => Self::Name,
+            Self::Name => Self::Memory,
+        }
+    }
+
+    /// For titles: `memory`, `card`, ….
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Card => "card",
+            Self::Pid => "pid",
+            Self::User => "user",
+            Self::Name => "name",
+        }
+    }
+}
+
+/// Puts rows in order. Ties end at card and pid, so that equal rows do not swap places between samples.
+pub fn sort(rows: &mut [ProcessRow], order: SortOrder) {
+    rows.sort_by(|a, b| {
+        let memory = || b.used.known().cmp(&a.used.known());
+        // Unknown owners and names go last.
+        let text = |a: &Option<String>, b: &Option<String>| (a.is_none(), a).cmp(&(b.is_none(), b));
+        let first = match order {
+            SortOrder::Memory => memory(),
+            SortOrder::Card => a.card.cmp(&b.card).then_with(memory),
+            SortOrder::Pid => a.pid.cmp(&b.pid),
+            SortOrder::User => text(&a.user, &b.user).then_with(memory),
+            SortOrder::Name => text(&a.name, &b.name).then_with(memory),
+        };
+        first.then_with(|| a.key().cmp(&b.key()))
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(card: u32, pid: u32, user: Option<&str>, name: Option<&str>, gib: Option<u64>) -> ProcessRow {
+        ProcessRow {
+            card: CardId { index: card, instance: None },
+            pid,
+            user: user.map(str::to_owned),
+            name: name.map(str::to_owned),
+            command: None,
+            used: gib.map_or(Reading::Unsupported, |gib| Reading::Known(Bytes::gib(gib))),
+            orphan: false,
+            own: false,
+        }
+    }
+
+    #[test]
+    fn each_order_sorts_by_its_column() {
+        let rows = [
+            row(1, 30, Some("bo"), Some("python"), Some(4)),
+            row(0, 10, None, None, Some(9)),
+            row(0, 20, Some("ann"), Some("vllm"), None),
+            row(1, 40, Some("ann"), Some("java"), Some(4)),
+        ];
+        let cases = [
+            (SortOrder::Memory, [10, 30, 40, 20]),
+            (SortOrder::Card, [10, 20, 30, 40]),
+            (SortOrder::Pid, [10, 20, 30, 40]),
+            (SortOrder::User, [40, 20, 30, 10]),
+            (SortOrder::Name, [40, 30, 20, 10]),
+        ];
+        for (order, pids) in cases {
+            let mut sorted = rows.clone();
+            sort(&mut sorted, order);
+            assert_eq!(sorted.each_ref().map(|r| r.pid), pids, "{order:?}");
+        }
+    }
+
+    #[test]
+    fn the_orders_go_round() {
+        let mut order = SortOrder::default();
+        for _ in 0..5 {
+            order = order.next();
+        }
+        assert_eq!(order, SortOrder::default());
+    }
+}

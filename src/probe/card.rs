@@ -1,0 +1,68 @@
+//! One card.
+
+use nvml_wrapper::enum_wrappers::device::TemperatureSensor;
+use nvml_wrapper::error::NvmlError;
+use nvml_wrapper::{Device, Nvml};
+
+use super::owners::ProcessTable;
+use super::readings::{absent, reading};
+use super::{Wanted, mig, processes, unwrapped};
+use crate::hardware::{CardState, MemoryState, PcieLink, Reading};
+use crate::units::Bytes;
+
+/// All readings of the card at `index`; a card that cannot even be opened keeps its place, each reading with the reason.
+pub(super) fn read(nvml: &Nvml, table: &impl ProcessTable, index: u32, wanted: Wanted) -> CardState {
+    let device = match nvml.device_by_index(index) {
+        Ok(device) => device,
+        Err(error) => return CardState::unreadable(index, absent(&error)),
+    };
+    let mig = mig::read(&device);
+    let processes = if wanted.processes { processes::read(&device, &mig, table) } else { Reading::NotRead };
+    CardState {
+        index,
+        uuid: reading(device.uuid()),
+        name: reading(device.name()),
+        pci_bus_id: reading(device.pci_info()).map(|pci| pci.bus_id),
+        compute_capability: reading(device.cuda_compute_capability()).and_then(|c| {
+            match (u32::try_from(c.major), u32::try_from(c.minor)) {
+                (Ok(major), Ok(minor)) => Reading::Known((major, minor)),
+                _ => Reading::Failed,
+            }
+        }),
+        memory: memory(&device),
+        processes,
+        mig,
+        pcie: if wanted.pcie { reading(pcie(&device)) } else { Reading::NotRead },
+        temperature_celsius: reading(device.temperature(TemperatureSensor::Gpu)),
+        power_milliwatts: reading(device.power_usage()),
+        utilization_percent: reading(device.utilization_rates()).map(|rates| rates.gpu),
+    }
+}
+
+/// Memory by the v2 call; by v1 where v2 is missing (drivers before branch 510) or refused (WSL), and then without the reserved part.
+pub(super) fn memory(device: &Device<'_>) -> Reading<MemoryState> {
+    let v2 = match device.memory_info() {
+        Ok(info) => {
+            return Reading::Known(MemoryState {
+                total: Bytes(info.total),
+                reserved: Reading::Known(Bytes(info.reserved)),
+                used: Bytes(info.used),
+                free: Bytes(info.free),
+            });
+        }
+        Err(error) => error,
+    };
+    if matches!(v2, NvmlError::GpuLost | NvmlError::ResetRequired | NvmlError::NoPermission) {
+        return absent(&v2);
+    }
+    reading(unwrapped::memory_v1(device))
+}
+
+fn pcie(device: &Device<'_>) -> Result<PcieLink, NvmlError> {
+    Ok(PcieLink {
+        generation: device.current_pcie_link_gen()?,
+        width: device.current_pcie_link_width()?,
+        max_generation: device.max_pcie_link_gen()?,
+        max_width: device.max_pcie_link_width()?,
+    })
+}

@@ -1,0 +1,13 @@
+//! Reports as text. Renderers format what the report holds and compute nothing.
+
+mod columns;
+mod plan_explain;
+mod plan_markdown;
+mod plan_text;
+pub mod probe_markdown;
+pub mod probe_text;
+mod style;
+
+pub use plan_explain::plan_explain;
+pub use plan_markdown::plan_markdown;
+pub use plan_text::plan_text;

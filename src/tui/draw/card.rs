@@ -1,0 +1,278 @@
+//! The block of one card: title with figures, bar, what the bar says, history.
+
+use std::time::Duration;
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::bar::sign;
+use super::graph::{graph, samples_per_column};
+use super::text::{fit, reading, right, rule, span, width};
+use super::{Segment, bar, below, first_row};
+use crate::hardware::{CardState, Reading};
+use crate::monitor::{CardUsage, MemoryUse, Point, Presence, WatchedCard};
+use crate::tui::{Meaning, Theme};
+use crate::units::Bytes;
+
+/// What the block depends on besides the card.
+pub struct Look<'a> {
+    /// Whether keys act on this card.
+    pub focused: bool,
+    /// The time that ages refer to.
+    pub now: Duration,
+    /// Colours and signs.
+    pub theme: &'a Theme,
+}
+
+/// Degrees Celsius from which a card is close to slowing itself down: data-centre cards do so at 85 to 95, consumer cards at 83 to 90.
+const HOT: u32 = 85;
+
+/// Paints the block into `area`: title and bar in two rows, the figures of the bar in a third, the history in the rest.
+pub fn draw(card: &WatchedCard, look: &Look<'_>, area: Rect, frame: &mut Frame<'_>) {
+    let theme = look.theme;
+    frame.render_widget(title(card, look, area.width), first_row(area));
+    let inner = Rect { x: area.x + 2.min(area.width), width: area.width.saturating_sub(3), ..area };
+    if let Some(sentence) = absence(card, look.now) {
+        let line = Line::raw(fit(&sentence, inner.width, theme)).style(theme.style(Meaning::Warning));
+        frame.render_widget(line, first_row(below(inner, 1)));
+        history(card, theme, below(inner, 3), frame);
+        return;
+    }
+    match card.usage.memory {
+        Reading::Known(memory) => {
+            frame.render_widget(bar(&segments(&memory), inner.width, theme), first_row(below(inner, 1)));
+            frame.render_widget(legend(&memory, inner.width, theme), first_row(below(inner, 2)));
+        }
+        _ => {
+            let reason = card.usage.memory.reason().unwrap_or_default();
+            let line = Line::raw(fit(&format!("memory cannot be read: {reason}"), inner.width, theme));
+            frame.render_widget(line.style(theme.style(Meaning::Label)), first_row(below(inner, 1)));
+        }
+    }
+    history(card, theme, below(inner, 3), frame);
+}
+
+/// Why there is nothing to show; `None` for a card that answers.
+fn absence(card: &WatchedCard, now: Duration) -> Option<String> {
+    let age = now.saturating_sub(card.seen).as_secs();
+    let held = card.usage.memory.known().map_or_else(String::new, |m| format!(", it held {:.2} GiB", m.used.as_gib()));
+    match card.presence {
+        Presence::Present => None,
+        Presence::Lost => {
+            Some(format!("lost: it dropped off the bus {age} s ago{held}; a reset or reboot brings it back"))
+        }
+        Presence::Gone => Some(format!("gone: the driver does not list it any more since {age} s{held}")),
+    }
+}
+
+/// Name at the left, used of capacity, utilisation, temperature and power at the right; the last of them go first when space is short.
+fn title(card: &WatchedCard, look: &Look<'_>, columns: u16) -> Line<'static> {
+    let theme = look.theme;
+    let usage = &card.usage;
+    let mut figures = if card.is_present() { figures(usage, theme) } else { Vec::new() };
+    let id = usage.id.to_string();
+    let mark = card.usage.memory.known().filter(|_| card.is_present()).and_then(|memory| fullness(&memory));
+    // Name, mark, and a few columns of rule must remain.
+    let least = 2 + width(&id) + 14 + mark.map_or(0, |mark| width(mark) + 2) + 4;
+    let taken = |figures: &[Span<'_>]| figures.iter().map(|f| u16::try_from(f.width()).unwrap_or(0)).sum::<u16>();
+    while taken(&figures).saturating_add(least) > columns && figures.pop().is_some() {}
+
+    let style = theme.style(if look.focused { Meaning::Focus } else { Meaning::Title });
+    let cursor = if look.focused { theme.symbols.cursor } else { " " };
+    let name_room = columns.saturating_sub(taken(&figures) + least) + 14;
+    let name = short_name(usage.name.as_ref().known().map_or("unknown card", String::as_str));
+    let mut left = vec![span(format!("{cursor}{id} "), style), span(fit(name, name_room, theme), style)];
+    if let Some(mark) = mark {
+        left.push(span(format!("  {mark}"), theme.style(Meaning::Warning)));
+    }
+    rule(left, figures, columns, theme)
+}
+
+/// Without the maker's name, which all cards share, and of an instance its profile alone.
+fn short_name(name: &str) -> &str {
+    let name = name.strip_prefix("NVIDIA ").unwrap_or(name);
+    name.find("MIG ").map_or(name, |start| &name[start..])
+}
+
+/// A warning for memory that runs out: less than 1 % or 5 % of the capacity free.
+fn fullness(memory: &MemoryUse) -> Option<&'static str> {
+    let hundredths = |percent: u64| u128::from(memory.capacity.0) * u128::from(percent);
+    let free = u128::from(memory.free.0) * 100;
+    match free {
+        _ if memory.capacity == Bytes::ZERO => None,
+        _ if free < hundredths(1) => Some("full"),
+        _ if free < hundredths(5) => Some("nearly full"),
+        _ => None,
+    }
+}
+
+fn figures(usage: &CardUsage, theme: &Theme) -> Vec<Span<'static>> {
+    let plain = theme.style(Meaning::Plain);
+    let label = theme.style(Meaning::Label);
+    let memory = match usage.memory {
+        Reading::Known(m) => format!("{:>6.2} / {:>6.2} GiB", m.used.as_gib(), m.capacity.as_gib()),
+        _ => right(&reading(usage.memory, |_| String::new()), 19, theme),
+    };
+    let mut figures = vec![span(memory, plain)];
+    if usage.id.instance.is_some() {
+        // NVML gives the rest for whole cards alone; "n/a" three times in each instance would be noise.
+        figures.push(span(" ".repeat(25), label));
+        return figures;
+    }
+    let hot = usage.temperature_celsius.known().is_some_and(|celsius| celsius >= HOT);
+    let temperature =
+        reading(usage.temperature_celsius, |celsius| format!("{celsius} {}", theme.symbols.celsius.trim()));
+    figures.push(span(right(&reading(usage.utilization_percent, |percent| format!("{percent} %")), 8, theme), plain));
+    figures.push(span(right(&temperature, 8, theme), if hot { theme.style(Meaning::Warning) } else { plain }));
+    let power = reading(usage.power_milliwatts, |milliwatts| format!("{} W", (milliwatts + 500) / 1000));
+    figures.push(span(right(&power, 8, theme), plain));
+    figures.push(span(" ", label));
+    figures
+}
+
+fn segments(memory: &MemoryUse) -> Vec<Segment> {
+    let segment = |meaning, bytes| Segment { meaning, bytes };
+    let used = match (memory.own, memory.others) {
+        (Reading::Known(own), Reading::Known(others)) => {
+            vec![segment(Meaning::Own, own), segment(Meaning::Others, others)]
+        }
+        _ => vec![segment(Meaning::Others, memory.used)],
+    };
+    let rest =
+        [segment(Meaning::Reserved, memory.reserved.known().unwrap_or_default()), segment(Meaning::Free, memory.free)];
+    used.into_iter().chain(rest).collect()
+}
+
+/// The bar in figures, each after the sign it has in the bar.
+fn legend(memory: &MemoryUse, columns: u16, theme: &Theme) -> Line<'static> {
+    const GAP: u16 = 2;
+    let mut parts: Vec<(Meaning, String, String)> = Vec::new();
+    match (memory.own, memory.others) {
+        (Reading::Known(own), Reading::Known(others)) => {
+            parts.push((Meaning::Own, "shardfit".to_owned(), gib(own)));
+            parts.push((Meaning::Others, "others".to_owned(), gib(others)));
+        }
+        _ => {
+            let reason = memory.own.reason().unwrap_or_default();
+            parts.push((Meaning::Others, "used".to_owned(), format!("{} (by whom: {reason})", gib(memory.used))));
+        }
+    }
+    if let Some(unseen) = memory.unseen.known().filter(|unseen| *unseen > CardState::OWN_USE)
+        && let Some((_, _, figure)) = parts.last_mut()
+    {
+        *figure += &format!(" ({} unseen)", gib(unseen));
+    }
+    if let Reading::Known(reserved) = memory.reserved {
+        parts.push((Meaning::Reserved, "reserved".to_owned(), gib(reserved)));
+    }
+    parts.push((Meaning::Free, "free".to_owned(), format!("{} GiB", gib(memory.free))));
+
+    // Where space is short the driver's share goes first: it never changes.
+    let needed = |parts: &[(Meaning, String, String)]| {
+        parts.iter().map(|(_, label, figure)| GAP + 3 + width(label) + width(figure)).sum::<u16>()
+    };
+    if needed(&parts) > columns + GAP {
+        parts.retain(|(meaning, ..)| *meaning != Meaning::Reserved);
+    }
+    let mut spans = Vec::new();
+    for (meaning, label, figure) in parts {
+        spans.push(span(sign(meaning, theme), theme.style(meaning)));
+        spans.push(span(format!(" {label} "), theme.style(Meaning::Label)));
+        spans.push(span(figure, theme.style(Meaning::Plain)));
+        spans.push(Span::raw(" ".repeat(usize::from(GAP))));
+    }
+    Line::from(spans)
+}
+
+fn gib(bytes: Bytes) -> String {
+    format!("{:.2}", bytes.as_gib())
+}
+
+/// Two graphs side by side: memory in use as a share of the capacity, and utilisation.
+fn history(card: &WatchedCard, theme: &Theme, area: Rect, frame: &mut Frame<'_>) {
+    const MIN_ROWS: u16 = 2;
+    const MIN_COLUMNS: u16 = 40;
+    if area.height < MIN_ROWS || area.width < MIN_COLUMNS {
+        return;
+    }
+    let capacity = card.usage.memory.known().map_or(0, |memory| memory.capacity.0);
+    let used = |point: &Point| point.used.filter(|_| capacity > 0).map(|used| used.0 as f64 / capacity as f64);
+    let utilization = |point: &Point| point.utilization.map(|percent| f64::from(percent) / 100.0);
+    if card.usage.id.instance.is_some() {
+        curve("memory", Meaning::Occupancy, &used, card, theme, area, frame);
+        return;
+    }
+    let half = area.width / 2;
+    let left = Rect { width: half.saturating_sub(1), ..area };
+    let right = Rect { x: area.x + half + 1, width: area.width - half - 1, ..area };
+    curve("memory", Meaning::Occupancy, &used, card, theme, left, frame);
+    curve("util", Meaning::Activity, &utilization, card, theme, right, frame);
+}
+
+/// A graph with its name and the time it spans in front of it.
+fn curve(
+    name: &str,
+    meaning: Meaning,
+    value: &dyn Fn(&Point) -> Option<f64>,
+    card: &WatchedCard,
+    theme: &Theme,
+    area: Rect,
+    frame: &mut Frame<'_>,
+) {
+    const GUTTER: u16 = 7;
+    let columns = area.width.saturating_sub(GUTTER);
+    let count = usize::from(columns * samples_per_column(theme.symbols.braille));
+    let values: Vec<Option<f64>> = card.trace.latest(count).map(value).collect();
+    let label = theme.style(Meaning::Label);
+    frame.render_widget(Line::raw(name.to_owned()).style(label), first_row(area));
+    let span_row = below(area, area.height - 1);
+    frame.render_widget(Line::raw(short_time(card.trace.span(count))).style(label), span_row);
+    for (row, text) in (0..).zip(graph(&values, columns, area.height, theme.symbols.braille)) {
+        let place = Rect { x: area.x + GUTTER, y: area.y + row, width: columns, height: 1 };
+        frame.render_widget(Line::raw(text).style(theme.style(meaning)), place);
+    }
+}
+
+/// `45 s`, `12 m`, `3 h`: at most five columns.
+fn short_time(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ 0..120 => format!("{seconds} s"),
+        seconds @ 120..7200 => format!("{} m", seconds / 60),
+        seconds => format!("{} h", seconds / 3600),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_shortened_to_what_differs() {
+        assert_eq!(short_name("NVIDIA A10"), "A10");
+        assert_eq!(short_name("Tesla T4"), "Tesla T4");
+        assert_eq!(short_name("NVIDIA A100-SXM4-80GB MIG 1g.10gb"), "MIG 1g.10gb");
+    }
+
+    #[test]
+    fn a_card_with_little_left_is_marked() {
+        let memory = |free: u64| MemoryUse {
+            total: Bytes(1000),
+            capacity: Bytes(1000),
+            reserved: Reading::Known(Bytes::ZERO),
+            used: Bytes(1000 - free),
+            free: Bytes(free),
+            own: Reading::Denied,
+            others: Reading::Denied,
+            unseen: Reading::Denied,
+        };
+        let marks = [60, 50, 49, 10, 9, 0].map(|free| fullness(&memory(free)));
+        assert_eq!(marks, [None, None, Some("nearly full"), Some("nearly full"), Some("full"), Some("full")]);
+    }
+
+    #[test]
+    fn spans_of_time_are_short() {
+        let texts = [0, 119, 120, 7199, 7200].map(|s| short_time(Duration::from_secs(s)));
+        assert_eq!(texts, ["0 s", "119 s", "2 m", "119 m", "2 h"]);
+    }
+}

@@ -1,0 +1,119 @@
+//! The terminal while a screen is open, and its return to what it was, whatever happens.
+
+use std::io::{self, Stdout, stdout};
+use std::panic;
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossterm::cursor::Show;
+use crossterm::execute;
+use crossterm::terminal::{
+    DisableLineWrap, EnableLineWrap, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+};
+use ratatui::Frame;
+use ratatui::backend::CrosstermBackend;
+
+use super::Size;
+
+/// Whether a screen is open in this process, for the panic hook, which can hold no reference.
+static OPEN: AtomicBool = AtomicBool::new(false);
+/// Whether a panic closed it: nothing may be painted any more.
+static BROKEN: AtomicBool = AtomicBool::new(false);
+static HOOK: Once = Once::new();
+
+/// The alternate screen of the terminal in raw mode. Dropping it gives the terminal back; so does a panic on any thread, before its
+/// message is printed.
+pub struct Terminal {
+    inner: ratatui::Terminal<CrosstermBackend<Stdout>>,
+}
+
+impl Terminal {
+    /// Takes the terminal.
+    ///
+    /// # Errors
+    /// When stdout is no terminal, or refuses.
+    pub fn open() -> io::Result<Self> {
+        HOOK.call_once(|| {
+            let previous = panic::take_hook();
+            panic::set_hook(Box::new(move |info| {
+                if OPEN.load(Ordering::SeqCst) {
+                    BROKEN.store(true, Ordering::SeqCst);
+                    close();
+                }
+                previous(info);
+            }));
+        });
+        take()?;
+        match ratatui::Terminal::new(CrosstermBackend::new(stdout())) {
+            Ok(inner) => Ok(Self { inner }),
+            Err(error) => {
+                close();
+                Err(error)
+            }
+        }
+    }
+
+    /// Columns and rows.
+    ///
+    /// # Errors
+    /// When the terminal does not tell.
+    pub fn size(&self) -> io::Result<Size> {
+        let size = self.inner.size()?;
+        Ok(Size { width: size.width, height: size.height })
+    }
+
+    /// Paints a frame; only what differs from the last is written.
+    ///
+    /// # Errors
+    /// When the terminal cannot be written, or a panic on another thread has closed it.
+    pub fn draw(&mut self, paint: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
+        if BROKEN.load(Ordering::SeqCst) {
+            return Err(io::Error::other("another thread of the program failed"));
+        }
+        self.inner.draw(paint).map(|_| ())
+    }
+
+    /// Forgets what is on the screen, so that the next frame is written whole.
+    ///
+    /// # Errors
+    /// When the terminal cannot be written.
+    pub fn clear(&mut self) -> io::Result<()> {
+        self.inner.clear()
+    }
+
+    /// Gives the terminal back while `during` runs, then takes it again.
+    ///
+    /// # Errors
+    /// When the terminal refuses, or `during` fails.
+    pub fn lend(&mut self, during: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        close();
+        let result = during();
+        take()?;
+        self.clear()?;
+        result
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        close();
+    }
+}
+
+fn take() -> io::Result<()> {
+    // From here on a panic, or an error halfway, has something to undo.
+    OPEN.store(true, Ordering::SeqCst);
+    let taken = enable_raw_mode().and_then(|()| execute!(stdout(), EnterAlternateScreen, DisableLineWrap));
+    if taken.is_err() {
+        close();
+    }
+    taken
+}
+
+/// Gives the terminal back; a second call does nothing. Errors are of no use here: there is no screen left to show them on.
+fn close() {
+    if OPEN.swap(false, Ordering::SeqCst) {
+        let _ = execute!(stdout(), EnableLineWrap, LeaveAlternateScreen, Show);
+        let _ = disable_raw_mode();
+    }
+}
