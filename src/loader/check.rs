@@ -11,7 +11,7 @@ use crate::units::DType;
 /// A placement that cannot be carried out. It comes from our own planning, so each of these is a fault of the program, or of a checkpoint
 /// whose headers contradict themselves.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PlacementError {
+pub enum InvalidPlacement {
     /// A rank is placed on a card that the load has not.
     #[error("rank {rank} is placed on card {device}, but the load has {devices}")]
     NoSuchDevice {
@@ -58,9 +58,9 @@ pub enum PlacementError {
         /// Format on the card.
         to: DType,
     },
-    /// Some bytes of a tensor have no source, or more than one.
-    #[error("tensor `{tensor}` of rank {rank} has {bytes} bytes, but {filled} are filled")]
-    Filled {
+    /// Some bytes of a tensor have no source.
+    #[error("tensor `{tensor}` of rank {rank} has {bytes} bytes, but only {filled} are filled")]
+    Unfilled {
         /// Global rank.
         rank: u32,
         /// Name in the engine.
@@ -73,15 +73,15 @@ pub enum PlacementError {
 }
 
 /// Looks a placement through.
-pub(super) fn check(placement: &Placement, devices: usize) -> Result<(), PlacementError> {
+pub(super) fn check(placement: &Placement, devices: usize) -> Result<(), InvalidPlacement> {
     let mut filled: Vec<Vec<u64>> = Vec::new();
     for rank in &placement.ranks {
         if rank.device >= devices {
-            return Err(PlacementError::NoSuchDevice { rank: rank.rank, device: rank.device, devices });
+            return Err(InvalidPlacement::NoSuchDevice { rank: rank.rank, device: rank.device, devices });
         }
         let mut tensors = Vec::new();
         for tensor in &rank.tensors {
-            let outside = || PlacementError::OutsideArena { rank: rank.rank, tensor: tensor.name.clone() };
+            let outside = || InvalidPlacement::OutsideArena { rank: rank.rank, tensor: tensor.name.clone() };
             if !Runs::contiguous(tensor.offset, tensor.bytes.0).fits(rank.arena.0) {
                 return Err(outside());
             }
@@ -100,10 +100,12 @@ pub(super) fn check(placement: &Placement, devices: usize) -> Result<(), Placeme
     let mut before = (0, 0);
     for read in &placement.reads {
         let end = end_in_file(placement, read)?;
-        if (read.range.file, read.range.offset) < before {
-            return Err(PlacementError::OutOfOrder { tensor: read.tensor.clone() });
+        if read.range.len > 0 {
+            if (read.range.file, read.range.offset) < before {
+                return Err(InvalidPlacement::OutOfOrder { tensor: read.tensor.clone() });
+            }
+            before = (read.range.file, end);
         }
-        before = (read.range.file, end);
         for destination in &read.destinations {
             let placed = check_destination(placement, read, destination)?;
             let tensor = &mut filled[destination.rank][destination.tensor];
@@ -112,9 +114,9 @@ pub(super) fn check(placement: &Placement, devices: usize) -> Result<(), Placeme
     }
     for (rank, filled) in placement.ranks.iter().zip(filled) {
         for (tensor, filled) in rank.tensors.iter().zip(filled) {
-            if filled != tensor.bytes.0 {
+            if filled < tensor.bytes.0 {
                 let (tensor, bytes) = (tensor.name.clone(), tensor.bytes.0);
-                return Err(PlacementError::Filled { rank: rank.rank, tensor, bytes, filled });
+                return Err(InvalidPlacement::Unfilled { rank: rank.rank, tensor, bytes, filled });
             }
         }
     }
@@ -129,23 +131,23 @@ pub(super) fn fill_runs(fill: &PlacedFill, tensor_bytes: u64) -> Runs {
     }
 }
 
-fn end_in_file(placement: &Placement, read: &SourceRead) -> Result<u64, PlacementError> {
+fn end_in_file(placement: &Placement, read: &SourceRead) -> Result<u64, InvalidPlacement> {
     let file = placement.files.get(read.range.file);
     let end = read.range.offset.checked_add(read.range.len);
     match (file, end) {
         (Some(file), Some(end)) if end <= file.size.0 => Ok(end),
-        _ => Err(PlacementError::OutsideFile { tensor: read.tensor.clone() }),
+        _ => Err(InvalidPlacement::OutsideFile { tensor: read.tensor.clone() }),
     }
 }
 
 /// Bytes that the destination places.
-fn check_destination(placement: &Placement, read: &SourceRead, to: &Destination) -> Result<u64, PlacementError> {
-    let nowhere = || PlacementError::Destination { tensor: read.tensor.clone() };
+fn check_destination(placement: &Placement, read: &SourceRead, to: &Destination) -> Result<u64, InvalidPlacement> {
+    let nowhere = || InvalidPlacement::Destination { tensor: read.tensor.clone() };
     let rank = placement.ranks.get(to.rank).ok_or_else(nowhere)?;
     let tensor = rank.tensors.get(to.tensor).ok_or_else(nowhere)?;
     let cast = cast_of(to.cast);
     if let (Some((from, to)), None) = (to.cast, cast) {
-        return Err(PlacementError::Cast { tensor: read.tensor.clone(), from, to });
+        return Err(InvalidPlacement::Cast { tensor: read.tensor.clone(), from, to });
     }
     if let Some(cast) = cast {
         let (source, target) = (cast.source_element(), cast.target_element());

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::check::PlacementError;
+use super::check::InvalidPlacement;
 use super::device::DeviceError;
 use super::host_memory::MemoryBound;
 use super::options::OptionsError;
@@ -17,7 +17,7 @@ use crate::units::Bytes;
 pub enum LoadError {
     /// The placement contradicts itself.
     #[error(transparent)]
-    Placement(#[from] PlacementError),
+    Placement(#[from] InvalidPlacement),
     /// The settings cannot be followed.
     #[error(transparent)]
     Options(#[from] OptionsError),

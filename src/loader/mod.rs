@@ -18,6 +18,7 @@ mod host_memory;
 mod job;
 mod options;
 mod outcome;
+mod padding;
 mod pieces;
 mod progress;
 pub mod reader;
@@ -28,7 +29,7 @@ pub mod staging;
 mod verify;
 
 pub use cast::Cast;
-pub use check::PlacementError;
+pub use check::InvalidPlacement;
 pub use error::{FailedAt, LoadError, LoadFailure};
 pub use host_memory::{MemoryBound, MemoryOrigin, available as available_host_memory};
 pub use options::{LoadOptions, OptionsError, Verify};

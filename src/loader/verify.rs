@@ -4,12 +4,12 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use super::cast::Cast;
-use super::check::fill_runs;
 use super::chunks::cast_of;
 use super::device::Runs;
 use super::error::LoadError;
 use super::job::{Fault, Job, run_workers};
 use super::options::Verify;
+use super::padding::{ZeroRuns, zero_runs};
 use super::pieces::{portions, target_bytes};
 use super::sample::samples;
 use super::scatter::{Piece, pack_rows, pieces_of};
@@ -92,19 +92,19 @@ impl Findings {
 /// Compares what lies on the cards with the files, as much as `options.verify` asks for.
 pub(super) fn verify(job: &Job<'_>, staging: &mut [WorkerStaging]) -> Result<Findings, Fault> {
     let mode = job.options.verify;
-    let fills = fills_of(job);
+    let zeros = zero_runs(job.placement);
     let reads = match mode {
         Verify::None => return Ok(Findings::default()),
         Verify::Sample => job.placement.reads.len(),
         Verify::Full => job.chunks.len(),
     };
     let all = Mutex::new(Findings::default());
-    run_workers(job.options, staging, reads + fills.len(), |staging, items| {
+    run_workers(job.options, staging, reads + zeros.len(), |staging, items| {
         let mut compare = Comparison { job, findings: Findings::default() };
         let mut ranks = Vec::new();
         while let Some(item) = items.take() {
-            if let Some(fill) = item.checked_sub(reads) {
-                compare.zeros(fills[fill], staging)?;
+            if let Some(zero) = item.checked_sub(reads) {
+                compare.zeros(zeros[zero], staging)?;
             } else if mode == Verify::Full {
                 compare.chunk(item, &mut ranks, staging)?;
             } else {
@@ -115,22 +115,6 @@ pub(super) fn verify(job: &Job<'_>, staging: &mut [WorkerStaging]) -> Result<Fin
         Ok(())
     })?;
     Ok(all.into_inner().unwrap_or_else(PoisonError::into_inner))
-}
-
-/// Zero runs of one tensor: rank, tensor, runs counted from the start of the arena.
-type ZeroRuns = (usize, usize, Runs);
-
-fn fills_of(job: &Job<'_>) -> Vec<ZeroRuns> {
-    let mut fills = Vec::new();
-    for (rank, placed) in job.placement.ranks.iter().enumerate() {
-        for (index, tensor) in placed.tensors.iter().enumerate() {
-            for fill in &tensor.fills {
-                let runs = fill_runs(fill, tensor.bytes.0);
-                fills.push((rank, index, Runs { offset: tensor.offset + runs.offset, ..runs }));
-            }
-        }
-    }
-    fills
 }
 
 struct Comparison<'j, 'a> {
@@ -223,7 +207,7 @@ impl Comparison<'_, '_> {
     }
 
     /// Zero runs, all of them or samples.
-    fn zeros(&mut self, (rank, tensor, runs): ZeroRuns, staging: &mut WorkerStaging) -> Result<(), Fault> {
+    fn zeros(&mut self, ZeroRuns { rank, tensor, runs }: ZeroRuns, staging: &mut WorkerStaging) -> Result<(), Fault> {
         let (zeros, card) = staging.read.pair().ok_or(LoadError::Worker)?;
         let largest = card.bytes().len() as u64;
         // The runs as a copy of themselves, so that the same arithmetic cuts them.
