@@ -1,8 +1,12 @@
 //! What can be typed.
 
+use std::collections::BTreeMap;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::{Exit, Format};
+use super::{Exit, Format, Problem};
+use crate::engines::{ContextLength, Settings};
+use crate::units::{Bytes, Fraction};
 
 /// Tells whether every shard of a large language model fits its GPU, proves it on the real cards, and explains it when it does not.
 #[derive(Debug, Parser)]
@@ -54,8 +58,131 @@ impl Color {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Whether every shard fits its card, and if not, why and what fixes it
+    Plan(super::commands::plan::PlanArgs),
     /// One snapshot of the cards: memory, who holds it, links, what an engine would see
     Probe(super::commands::probe::ProbeArgs),
     /// The cards live: memory by holder, utilisation, history, processes
     Top(super::commands::top::TopArgs),
+}
+
+/// Which cards.
+#[derive(Debug, Clone, Args)]
+pub struct FleetFlags {
+    /// Cards: `live`, `4xA10`, `2xL4,1xA100-80GB`, or `4x24GiB` (CUDA total) [default: live]
+    #[arg(long, value_name = "CARDS")]
+    pub gpus: Option<String>,
+}
+
+/// Which engine, and how it is set. Long names of the engines' own flags are aliases.
+#[derive(Debug, Clone, Args)]
+pub struct EngineFlags {
+    /// Engine and version: `vllm`, `vllm@0.11.2`, `transformers@4.57.3` [default: vllm, newest known]
+    #[arg(long, value_name = "NAME[@VERSION]")]
+    pub engine: Option<String>,
+    /// Tensor-parallel degree
+    #[arg(long, value_name = "N", alias = "tensor-parallel-size")]
+    pub tp: Option<u32>,
+    /// Pipeline-parallel degree
+    #[arg(long, value_name = "N", alias = "pipeline-parallel-size")]
+    pub pp: Option<u32>,
+    /// Data-parallel degree
+    #[arg(long, value_name = "N", alias = "data-parallel-size")]
+    pub dp: Option<u32>,
+    /// Spread experts whole over the ranks instead of slicing them
+    #[arg(long, alias = "enable-expert-parallel")]
+    pub ep: bool,
+    /// Element type of weights and activations: `auto`, `bfloat16`, `float16`, `float32`
+    #[arg(long, value_name = "TYPE", alias = "torch-dtype")]
+    pub dtype: Option<String>,
+    /// Quantisation method
+    #[arg(long, value_name = "METHOD")]
+    pub quantization: Option<String>,
+    /// Element type of the KV cache: `auto`, `fp8`
+    #[arg(long, value_name = "TYPE")]
+    pub kv_cache_dtype: Option<String>,
+    /// Longest sequence in tokens; `auto` for the longest that fits
+    #[arg(long, value_name = "TOKENS", allow_hyphen_values = true)]
+    pub max_model_len: Option<String>,
+    /// Most sequences in one step
+    #[arg(long, value_name = "N")]
+    pub max_num_seqs: Option<u64>,
+    /// Most tokens in one step
+    #[arg(long, value_name = "TOKENS")]
+    pub max_num_batched_tokens: Option<u64>,
+    /// Share of each card that the engine allows itself
+    #[arg(long, value_name = "FRACTION")]
+    pub gpu_memory_utilization: Option<Fraction>,
+    /// A KV pool of this size on each card, in place of the budget
+    #[arg(long, value_name = "SIZE", alias = "kv-cache-memory")]
+    pub kv_cache_memory_bytes: Option<Bytes>,
+    /// Sequences of the stated workload, for engines without a pool
+    #[arg(long, value_name = "N")]
+    pub batch_size: Option<u64>,
+    /// No CUDA graphs
+    #[arg(long)]
+    pub enforce_eager: bool,
+    /// Where modules go: a device (`cuda:0`) or a JSON object of module to device
+    #[arg(long, value_name = "MAP")]
+    pub device_map: Option<String>,
+    /// Most bytes per device: `0=20GiB,cpu=60GiB`
+    #[arg(long, value_name = "DEVICE=SIZE,…")]
+    pub max_memory: Option<String>,
+}
+
+impl EngineFlags {
+    /// The settings that were typed.
+    ///
+    /// # Errors
+    /// When a value is none of its kind.
+    pub fn settings(&self) -> Result<Settings, Problem> {
+        for (flag, degree) in [("tp", self.tp), ("pp", self.pp), ("dp", self.dp)] {
+            if degree == Some(0) {
+                return Err(Problem::usage(format!("`--{flag} 0`: a degree of parallelism is at least 1")));
+            }
+        }
+        Ok(Settings {
+            tensor_parallel: self.tp,
+            pipeline_parallel: self.pp,
+            data_parallel: self.dp,
+            expert_parallel: self.ep.then_some(true),
+            dtype: self.dtype.clone(),
+            quantization: self.quantization.clone(),
+            kv_cache_dtype: self.kv_cache_dtype.clone(),
+            max_model_len: context_length(self.max_model_len.as_deref())?,
+            max_num_seqs: self.max_num_seqs,
+            max_num_batched_tokens: self.max_num_batched_tokens,
+            memory_fraction: self.gpu_memory_utilization,
+            kv_cache_memory: self.kv_cache_memory_bytes,
+            batch_size: self.batch_size,
+            enforce_eager: self.enforce_eager.then_some(true),
+            device_map: self.device_map.clone(),
+            max_memory: self.max_memory.as_deref().map(max_memory).transpose()?,
+            ..Settings::default()
+        })
+    }
+}
+
+fn context_length(text: Option<&str>) -> Result<ContextLength, Problem> {
+    match text {
+        None => Ok(ContextLength::Model),
+        Some("auto" | "-1") => Ok(ContextLength::Auto),
+        Some(text) => text.parse().map(ContextLength::Tokens).map_err(|_| {
+            Problem::usage(format!(
+                "`--max-model-len {text}`: write a number of tokens, or `auto` for the longest that fits"
+            ))
+        }),
+    }
+}
+
+fn max_memory(text: &str) -> Result<BTreeMap<String, Bytes>, Problem> {
+    text.split(',')
+        .map(|entry| {
+            let (device, size) = entry
+                .split_once('=')
+                .ok_or_else(|| Problem::usage(format!("`--max-memory {text}`: write `0=20GiB,1=20GiB,cpu=60GiB`")))?;
+            let size = size.parse().map_err(|e| Problem::usage(format!("`--max-memory {text}`: {e}")))?;
+            Ok((device.trim().to_owned(), size))
+        })
+        .collect()
 }

@@ -4,6 +4,7 @@ pub mod args;
 pub mod commands;
 mod exit;
 mod output;
+mod resolve;
 
 use clap::Parser;
 
@@ -23,6 +24,7 @@ pub fn main() -> Exit {
     };
     let mut output = Output::new(&cli.global);
     let result = match cli.command {
+        args::Command::Plan(ref args) => commands::plan::run(args, &mut output),
         args::Command::Probe(ref args) => commands::probe::run(args, &mut output),
         args::Command::Top(ref args) => commands::top::run(args, &mut output),
     };

@@ -2,12 +2,14 @@
 
 mod card;
 mod fleet;
+mod known;
 mod reading;
 mod snapshot;
 mod visible;
 
 pub use card::{Card, CardSource};
 pub use fleet::{Fleet, FleetItem, FleetSource, FleetSpec, ParseFleetError};
+pub use known::{ResolveError, resolve, resolve_snapshot};
 pub use reading::{Absence, Reading};
 pub use snapshot::{CardState, MemoryState, MigInstance, MigMode, PcieLink, PeerLink, ProcessState, Snapshot};
 pub use visible::{DeviceOrder, SelectError, VisibleDevices};

@@ -1,5 +1,111 @@
 //! What a model is: its facts, its tensors, how its layers remember tokens.
 
+mod architectures;
+mod cache;
+mod checkpoint;
+pub mod config;
+mod index;
+mod inventory;
+mod module;
 mod part;
+mod rope;
+mod storage;
 
+use serde_json::Value;
+
+pub use architectures::FAMILIES;
+pub use cache::{CacheGroup, LayerCache};
+pub use checkpoint::{Checkpoint, CheckpointFile, CheckpointTensor, DuplicateTensor, FileLocation};
+pub use config::ConfigError;
+pub use index::IndexSet;
+pub use inventory::{Disagreement, TensorTemplate};
+pub use module::{Instances, Kind, Module, Role, Segment, SegmentKind};
 pub use part::Part;
+pub use rope::{Rope, RopeScaling};
+pub use storage::{Axis, Dim, Format, Quantization, StoredTensor, bias};
+
+use crate::units::DType;
+use config::Fields;
+
+/// A model: everything that memory rules need to know, and nothing that depends on an engine or a card.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Model {
+    /// Hub id or folder name, when known.
+    pub id: Option<String>,
+    /// Architecture class, as in `architectures`.
+    pub architecture: String,
+    /// `model_type` of the language model.
+    pub model_type: String,
+    /// Element type that the config states.
+    pub dtype: Option<DType>,
+    /// Width of the hidden state.
+    pub hidden_size: u64,
+    /// Width of the widest dense feed-forward layer.
+    pub intermediate_size: u64,
+    /// Decoder layers.
+    pub layers: u32,
+    /// Query heads.
+    pub attention_heads: u64,
+    /// Key/value heads.
+    pub kv_heads: u64,
+    /// Width of an attention head.
+    pub head_width: u64,
+    /// Vocabulary without padding.
+    pub vocab_size: u64,
+    /// Whether the head shares the embedding.
+    pub tied_embeddings: bool,
+    /// Longest context that the config states, before any rope scaling; the engine applies its own rule.
+    pub max_position: Option<u64>,
+    /// Rotary embeddings, one per distinct table.
+    pub ropes: Vec<Rope>,
+    /// All modules, in the order of construction.
+    pub modules: Vec<Module>,
+    /// How the layers remember tokens.
+    pub caches: Vec<CacheGroup>,
+    /// Quantisation of the checkpoint.
+    pub quantization: Option<Quantization>,
+    /// Formats of matrices that are not quantised.
+    plain: Format,
+}
+
+impl Model {
+    /// Derives a model from its `config.json` and, where a publisher keeps the quantisation apart, its `hf_quant_config.json`.
+    ///
+    /// # Errors
+    /// When the architecture is not known, or a needed field is absent, malformed or contradicts another.
+    pub fn from_config(config: &Value, quantization: Option<&Value>) -> Result<Self, ConfigError> {
+        let fields = Fields::new(config)?;
+        let family = architectures::family(&fields)?;
+        let mut model = (family.build)(&fields)?;
+        model.quantization = match quantization {
+            Some(_) if fields.get("quantization_config").is_none() => {
+                return Err(ConfigError::UnknownQuantization("modelopt (hf_quant_config.json)".to_owned()));
+            }
+            Some(_) | None => Quantization::from_config(&fields)?,
+        };
+        Ok(model)
+    }
+
+    /// The same model under a name.
+    #[must_use]
+    pub fn named(mut self, id: impl Into<String>) -> Self {
+        self.id = Some(id.into());
+        self
+    }
+
+    /// How a module's matrix is stored in the checkpoint.
+    #[must_use]
+    pub fn format(&self, module: &Module) -> &Format {
+        match &self.quantization {
+            Some(quantization) if quantization.applies_to(module) => &quantization.format,
+            Some(_) | None => &self.plain,
+        }
+    }
+
+    /// Parameters before quantisation, shared ones once: the figure on a model card.
+    #[must_use]
+    pub fn parameters(&self) -> u64 {
+        let own = self.modules.iter().filter(|m| m.tied_to.is_none());
+        own.map(|m| m.parameters().saturating_mul(m.instances.count())).fold(0, u64::saturating_add)
+    }
+}

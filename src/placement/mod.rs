@@ -1,8 +1,11 @@
 //! From rank tensors to bytes: which range of which file goes where on which card.
 
+mod boxes;
+mod build;
 mod copy;
 mod types;
 
+pub use build::{PlacementError, RankRequest, place};
 pub use copy::StridedCopy;
 pub use types::{
     Destination, FileRange, Generator, PlacedFill, PlacedTensor, Placement, RankPlacement, SourceFile, SourceRead,

@@ -1,1 +1,10 @@
-//! From a request to a verdict: ledger, capacity, advice.
+//! From a request to a verdict: does it fit, what limits it, and which change would make it fit.
+
+pub mod advice;
+mod request;
+mod search;
+mod verdict;
+
+pub use advice::{Advice, Rejected};
+pub use request::{ModelSource, PlanRequest, Planned, VersionSource, plan};
+pub use verdict::{State, Verdict};

@@ -1,1 +1,13 @@
 //! Facts with their sources, as typed values: cards, engines, quantisations, models. Embedded at build; a directory can add to them.
+
+mod engines;
+pub mod gpus;
+pub mod models;
+mod nearest;
+mod quants;
+
+pub use engines::{
+    ActivationConstants, Bounds, BudgetConstants, ByCard, CommunicationConstants, GraphConstants, NonTorchConstants,
+    SchedulerConstants, VllmEra, VllmProfile, vllm_profile,
+};
+pub use quants::{QuantProfile, TensorProfile, quant_profile};

@@ -147,10 +147,15 @@ impl fmt::Display for Bytes {
             GIB.. => (GIB, "GiB"),
             MIB.. => (MIB, "MiB"),
             KIB.. => (KIB, "KiB"),
-            _ => return f.pad(&format!("{} B", self.0)),
+            _ => (1, "B"),
         };
         let exact = self.0.is_multiple_of(divisor);
-        let decimals = f.precision().unwrap_or(if exact && divisor < GIB { 0 } else { 2 });
+        let decimals = match f.precision() {
+            _ if divisor == 1 => 0,
+            Some(decimals) => decimals,
+            None if exact && divisor < GIB => 0,
+            None => 2,
+        };
         let text = format!("{:.*} {unit}", decimals, self.0 as f64 / divisor as f64);
         match f.width() {
             Some(width) => write!(f, "{text:>width$}"),
@@ -322,6 +327,7 @@ mod tests {
         }
         assert_eq!(format!("{:.1}", Bytes::gib(3)), "3.0 GiB");
         assert_eq!(format!("{:>10.1}", Bytes::gib(3)), "   3.0 GiB");
+        assert_eq!(format!("{:>6.2}", Bytes(0)), "   0 B");
         assert_eq!((Bytes(5) - Bytes(7)).to_string(), "-2 B");
         assert_eq!((Bytes::gib(7) - Bytes::gib(5)).to_string(), "+2.00 GiB");
     }

@@ -1,4 +1,5 @@
 //! One file a command.
 
+pub mod plan;
 pub mod probe;
 pub mod top;

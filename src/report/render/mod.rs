@@ -1,6 +1,14 @@
-//! Reports as text, tables and charts. A renderer formats; what it shows was computed before.
+//! Reports as text. Renderers format what the report holds and compute nothing.
 
 mod columns;
+mod plan_explain;
+mod plan_markdown;
+mod plan_text;
 pub mod probe_markdown;
 pub mod probe_text;
+mod style;
 pub mod top_text;
+
+pub use plan_explain::plan_explain;
+pub use plan_markdown::plan_markdown;
+pub use plan_text::plan_text;

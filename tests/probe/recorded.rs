@@ -1,18 +1,10 @@
-//! `shardfit probe` through the real binary: on recordings, with no driver needed.
-
-#![expect(clippy::disallowed_methods, reason = "writes the files it feeds to the program")]
-#![expect(clippy::unwrap_used, reason = "a helper of a test fails by panicking")]
+//! Recordings, with no driver needed.
 
 use std::path::{Path, PathBuf};
 
-use assert_cmd::Command;
 use serde_json::Value;
 
-fn probe() -> Command {
-    let mut command = Command::cargo_bin("shardfit").unwrap();
-    command.env_remove("CUDA_VISIBLE_DEVICES").env_remove("CUDA_DEVICE_ORDER").arg("probe");
-    command
-}
+use super::{contract, json, probe};
 
 fn recordings() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/recordings");
@@ -26,25 +18,9 @@ fn recording(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/recordings").join(name).with_extension("json")
 }
 
-/// Exit code and both streams as one text, the way a person would see them.
-fn contract(command: &mut Command) -> String {
-    let output = command.output().unwrap();
-    format!(
-        "exit code: {}\n----- stdout -----\n{}----- stderr -----\n{}",
-        output.status.code().unwrap(),
-        String::from_utf8(output.stdout).unwrap(),
-        String::from_utf8(output.stderr).unwrap(),
-    )
-}
-
-fn json(command: &mut Command) -> Value {
-    let output = command.args(["--format", "json"]).output().unwrap();
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
 fn golden(name: &str, text: &str) {
     let mut settings = insta::Settings::clone_current();
-    settings.set_snapshot_path("golden/probe");
+    settings.set_snapshot_path("../golden/probe");
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
     settings.add_filter(r#""version": "\d+\.\d+\.\d+""#, r#""version": "[VERSION]""#);

@@ -1,0 +1,207 @@
+//! From what was typed to what it means: the model, the cards, the engine.
+#![expect(clippy::disallowed_methods, reason = "reads the environment and the user's files by design")]
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::Problem;
+use super::args::{EngineFlags, FleetFlags};
+use crate::engines::{ENGINES, Engine, Version, engine};
+use crate::hardware::{
+    DeviceOrder, Fleet, FleetSource, FleetSpec, ResolveError, VisibleDevices, resolve, resolve_snapshot,
+};
+use crate::model::{Checkpoint, ConfigError, Model};
+use crate::planning::{ModelSource, VersionSource};
+use crate::probe::{NvmlProbe, Probe, ProbeError, Wanted};
+use crate::profiles::gpus::{GpuCatalogue, SelectGpuError};
+use crate::profiles::models::{SelectModelError, built_in_model};
+use crate::sources::{self, Origin};
+use crate::units::Bytes;
+
+/// A model with all that was found out about it.
+pub struct ResolvedModel {
+    /// The model.
+    pub model: Model,
+    /// Where its facts come from.
+    pub source: ModelSource,
+    /// Its files, where there are any.
+    pub checkpoint: Option<Checkpoint>,
+    /// Bytes of its tensors.
+    pub bytes: Option<Bytes>,
+    /// What the reader must know: disagreements, oddities of the folder.
+    pub notes: Vec<String>,
+}
+
+/// Most disagreements named one by one.
+const NAMED: usize = 3;
+
+/// A path, a built-in model, or a Hub id.
+///
+/// # Errors
+/// When there is no such model, or its facts do not suffice.
+pub fn model(text: &str) -> Result<ResolvedModel, Problem> {
+    let path = Path::new(text);
+    if path.exists() {
+        let source = sources::open_path(path).map_err(|e| Problem::usage(&e).hint(e.repair()))?;
+        return from_source(source, path);
+    }
+    match built_in_model(text) {
+        Ok(profile) => {
+            let read = |text: &str| serde_json::from_str::<Value>(text).map_err(Problem::usage);
+            let config = read(profile.config)?;
+            let quantization = profile.quantization.map(read).transpose()?;
+            let model = Model::from_config(&config, quantization.as_ref()).map_err(bad_config)?.named(profile.id());
+            let bytes = model.checkpoint_bytes();
+            Ok(ResolvedModel { model, source: ModelSource::Profile, checkpoint: None, bytes, notes: Vec::new() })
+        }
+        Err(error @ SelectModelError::Ambiguous { .. }) => Err(Problem::usage(error)),
+        Err(SelectModelError::Unknown { nearest, .. }) => {
+            if is_hub_id(text) {
+                return hub(text, &nearest);
+            }
+            let mut problem = Problem::usage(format!("`{text}` is neither a path nor a built-in model nor a Hub id"));
+            problem = problem.hint("name a folder, a `config.json`, or `organisation/name`");
+            Err(with_nearest(problem, &nearest))
+        }
+    }
+}
+
+fn with_nearest(problem: Problem, nearest: &[String]) -> Problem {
+    match nearest {
+        [] => problem,
+        ids => problem.hint(format!("built in with a similar name: {}", ids.join(", "))),
+    }
+}
+
+/// `organisation/name`, with a revision or without; nothing that looks like a path.
+fn is_hub_id(text: &str) -> bool {
+    let bare = text.split_once('@').map_or(text, |(id, _)| id);
+    let plain = |part: &str| {
+        !part.is_empty()
+            && !part.starts_with('.')
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+    };
+    matches!(bare.split_once('/'), Some((organisation, name)) if plain(organisation) && plain(name))
+}
+
+fn hub(id: &str, nearest: &[String]) -> Result<ResolvedModel, Problem> {
+    Err(with_nearest(Problem::usage(format!("`{id}` is neither on this machine nor built in")), nearest))
+}
+
+fn from_source(source: sources::ModelSource, path: &Path) -> Result<ResolvedModel, Problem> {
+    let model = Model::from_config(&source.config, source.quant_config.as_ref()).map_err(bad_config)?;
+    let model = match &source.id {
+        Some(id) => model.named(id.clone()),
+        None => model.named(folder_name(path)),
+    };
+    let mut notes = source.notes;
+    let (kind, bytes) = match &source.checkpoint {
+        Some(checkpoint) => {
+            let stored = checkpoint.tensors().iter().map(|t| (t.name.as_str(), t.dtype, t.shape.as_slice()));
+            let disagreements = model.disagreements(stored);
+            notes.extend(disagreements.iter().take(NAMED).map(ToString::to_string));
+            if disagreements.len() > NAMED {
+                notes.push(format!("{} more tensors disagree with the config", disagreements.len() - NAMED));
+            }
+            let kind = match source.origin {
+                Origin::Hub { .. } | Origin::HubCache { .. } => ModelSource::Hub,
+                Origin::Folder(_) | Origin::WeightsFile(_) | Origin::ConfigFile(_) => ModelSource::Checkpoint,
+            };
+            (kind, Some(checkpoint.total_bytes()))
+        }
+        None => (ModelSource::Config, model.checkpoint_bytes()),
+    };
+    Ok(ResolvedModel { model, source: kind, checkpoint: source.checkpoint, bytes, notes })
+}
+
+/// The last component of a path that names the model rather than a file in it.
+fn folder_name(path: &Path) -> String {
+    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let named = if path.is_dir() { Some(path.as_path()) } else { path.parent() };
+    named.and_then(Path::file_name).map_or_else(|| "model".to_owned(), |n| n.to_string_lossy().into_owned())
+}
+
+fn bad_config(error: ConfigError) -> Problem {
+    let problem = Problem::usage(&error);
+    match error {
+        ConfigError::UnknownArchitecture(_) => {
+            problem.hint("the architectures that are known are listed in the README")
+        }
+        ConfigError::UnknownQuantization(_) => {
+            problem.hint("`awq` and `gptq` checkpoints can be planned, and unquantised ones")
+        }
+        ConfigError::Missing { .. } => problem.hint("complete the config from the model's publisher"),
+        _ => problem,
+    }
+}
+
+/// The cards of `--gpus`, or those of this machine.
+///
+/// # Errors
+/// When the text names no cards, or the driver must be asked and does not answer.
+pub fn fleet(flags: &FleetFlags, mask: Option<&str>) -> Result<Fleet, Problem> {
+    let spec = match &flags.gpus {
+        Some(text) => text.parse::<FleetSpec>().map_err(Problem::usage)?,
+        None => FleetSpec::Live,
+    };
+    match spec {
+        FleetSpec::Live => live_fleet(mask, flags.gpus.is_some()),
+        FleetSpec::Listed(_) => resolve(&spec, &GpuCatalogue::built_in()).map_err(bad_fleet),
+    }
+}
+
+fn bad_fleet(error: ResolveError) -> Problem {
+    let problem = Problem::usage(&error);
+    match error {
+        ResolveError::Name(SelectGpuError::Unknown { .. }) => {
+            problem.hint("a card without a profile is planned by its size: `--gpus 4x24GiB`")
+        }
+        _ => problem,
+    }
+}
+
+fn live_fleet(mask: Option<&str>, asked: bool) -> Result<Fleet, Problem> {
+    let no_driver = |error: &ProbeError| {
+        let problem = Problem::cannot_tell(error);
+        if asked { problem } else { problem.hint("name the cards to plan for: `--gpus 4xA10` or `--gpus 4x24GiB`") }
+    };
+    let mut probe = NvmlProbe::open(Wanted::MEMORY).map_err(|e| no_driver(&e))?;
+    let snapshot = probe.snapshot().map_err(|e| no_driver(&e))?;
+    let order = match std::env::var("CUDA_DEVICE_ORDER") {
+        Ok(order) if order == "PCI_BUS_ID" => DeviceOrder::PciBusId,
+        _ => DeviceOrder::FastestFirst,
+    };
+    let own = std::env::var("CUDA_VISIBLE_DEVICES").ok();
+    let visible = VisibleDevices::select(&snapshot, order, mask.or(own.as_deref())).map_err(Problem::usage)?;
+    if visible.ordinals.is_empty() {
+        return Err(Problem::cannot_tell("no card is visible: CUDA_VISIBLE_DEVICES hides all of them"));
+    }
+    resolve_snapshot(&snapshot, &visible, FleetSource::Live, &GpuCatalogue::built_in()).map_err(bad_fleet)
+}
+
+/// Engine and version of `--engine NAME[@VERSION]`; a version from elsewhere fills in when the flag names none.
+///
+/// # Errors
+/// When the name is no engine, or the version none.
+pub fn engine_version(
+    flags: &EngineFlags,
+    name: Option<&str>,
+    elsewhere: Option<(Version, VersionSource)>,
+) -> Result<(&'static dyn Engine, Version, VersionSource), Problem> {
+    let text = flags.engine.as_deref().or(name).unwrap_or("vllm");
+    let (name, version) = text.split_once('@').map_or((text, None), |(n, v)| (n, Some(v)));
+    let found = engine(name).ok_or_else(|| {
+        let known: Vec<_> = ENGINES.iter().map(|e| e.name()).collect();
+        Problem::usage(format!("`{name}` is no engine whose memory model is known"))
+            .hint(format!("known: {}", known.join(", ")))
+    })?;
+    if let Some(version) = version {
+        let version = version.parse().map_err(Problem::usage)?;
+        return Ok((found, version, VersionSource::Flag));
+    }
+    Ok(match elsewhere {
+        Some((version, source)) => (found, version, source),
+        None => (found, found.newest(), VersionSource::Newest),
+    })
+}

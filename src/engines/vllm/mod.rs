@@ -1,0 +1,55 @@
+//! vLLM's memory model (V1 engine).
+
+pub mod after_load;
+mod budget;
+pub mod defaults;
+mod kv;
+mod peaks;
+mod refusals;
+pub mod rotary;
+pub mod sharding;
+
+use super::{Deployment, Engine, EngineError, EnginePlan, Version};
+use crate::profiles::{VllmEra, VllmProfile, vllm_profile};
+
+pub use kv::KvLayout;
+
+/// vLLM.
+pub struct Vllm;
+
+impl Engine for Vllm {
+    fn name(&self) -> &'static str {
+        "vllm"
+    }
+
+    fn newest(&self) -> Version {
+        profile().ok().and_then(|p| p.newest.parse().ok()).unwrap_or(Version { major: 0, minor: 11, patch: 2 })
+    }
+
+    fn caveat(&self, version: Version) -> Option<String> {
+        let profile = profile().ok()?;
+        let era = era(&profile, version)?;
+        if era.exact.iter().any(|v| v.parse() == Ok(version)) {
+            return None;
+        }
+        let proven = era.exact.join(", ");
+        Some(format!("vLLM {version} is planned by the rules of {proven}; budget, peaks and KV layout can differ"))
+    }
+
+    fn plan(&self, deployment: &Deployment<'_>) -> Result<EnginePlan, EngineError> {
+        let profile = profile()?;
+        let era = era(&profile, deployment.version)
+            .ok_or_else(|| EngineError::Unknown("no era of vLLM is in the profile".to_owned()))?;
+        budget::plan(deployment, era)
+    }
+}
+
+fn profile() -> Result<VllmProfile, EngineError> {
+    vllm_profile().map_err(|error| EngineError::Unknown(format!("the profile of vLLM is malformed: {error}")))
+}
+
+/// The era of a version; versions before the first era take the first.
+fn era(profile: &VllmProfile, version: Version) -> Option<&VllmEra> {
+    let starts_by = |era: &&VllmEra| era.first.parse::<Version>().is_ok_and(|first| first <= version);
+    profile.eras.iter().rev().find(starts_by).or_else(|| profile.eras.first())
+}

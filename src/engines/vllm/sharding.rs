@@ -1,0 +1,148 @@
+//! How vLLM 0.11 divides a model.
+
+use std::ops::Range;
+
+use super::rotary;
+use crate::model::{Instances, Model, Part, Role};
+use crate::sharding::{Fusion, Generated, Layout, ShardError, ShardingRules, Split, Stage};
+use crate::units::DType;
+
+/// Vocabulary entries are padded to a multiple of this (`layers/vocab_parallel_embedding.py`, `DEFAULT_VOCAB_PADDING_SIZE`).
+const VOCABULARY_MULTIPLE: u64 = 64;
+
+/// Scales that each attention layer owns whatever the cache's element type: q, k, v, probabilities and their float twins
+/// (`attention/layer.py`, `Attention.__init__`).
+const ATTENTION_SCALES: u64 = 7;
+
+/// The sharding rules of a model on this layout.
+///
+/// # Errors
+/// When the layers do not form that many stages, or a partition does not add up.
+pub fn rules(
+    model: &Model,
+    layout: Layout,
+    dtype: DType,
+    partition: Option<&[u32]>,
+) -> Result<ShardingRules, ShardError> {
+    Ok(ShardingRules {
+        splits: vec![
+            (Role::TokenEmbedding, Split::Vocabulary),
+            (Role::LmHead, Split::Vocabulary),
+            (Role::QueryKeyValue, Split::Column),
+            (Role::AttentionOutput, Split::Row),
+            (Role::GateUp, Split::Column),
+            (Role::Up, Split::Column),
+            (Role::Down, Split::Row),
+        ],
+        fusions: vec![
+            Fusion { role: Role::QueryKeyValue, name: "qkv_proj" },
+            Fusion { role: Role::GateUp, name: "gate_up_proj" },
+        ],
+        vocabulary_multiple: VOCABULARY_MULTIPLE,
+        share_tied: true,
+        repeat_kv_heads: true,
+        // GPTQ's create_weights divides with floor; AWQ's refuses (`layers/quantization/gptq_marlin.py`, `awq.py`).
+        floor_groups: model.quantization.as_ref().is_some_and(|q| q.method == "gptq"),
+        dtype,
+        stages: stages(model, layout.pp, partition)?,
+        generated: generated(model, dtype),
+    })
+}
+
+/// Layers of each stage: equal parts, the remainder one each to the stages before the last, from the back
+/// (`distributed/utils.py`, `get_pp_indices`).
+///
+/// # Errors
+/// When there are fewer layers than stages, or the partition given by hand has another sum or length.
+pub fn partition(layers: u32, pp: u32, by_hand: Option<&[u32]>) -> Result<Vec<Range<u32>>, ShardError> {
+    let error = ShardError::Stages { layers, stages: pp };
+    if pp == 0 || pp > layers {
+        return Err(error);
+    }
+    let sizes: Vec<u32> = match by_hand {
+        Some(sizes) => {
+            if sizes.len() != pp as usize || sizes.iter().try_fold(0u32, |a, b| a.checked_add(*b)) != Some(layers) {
+                return Err(error);
+            }
+            sizes.to_vec()
+        }
+        None => {
+            let (each, rest) = (layers / pp, layers % pp);
+            // Stages pp−2, pp−3, … take one more each; the last never does: it has the head.
+            (0..pp).map(|stage| each + u32::from(stage + 1 < pp && stage + 1 + rest >= pp)).collect()
+        }
+    };
+    let mut start = 0;
+    Ok(sizes
+        .into_iter()
+        .map(|size| {
+            let range = start..start + size;
+            start += size;
+            range
+        })
+        .collect())
+}
+
+/// What each stage builds. Where embedding and head are tied, the last stage builds the embedding too and shares it.
+fn stages(model: &Model, pp: u32, by_hand: Option<&[u32]>) -> Result<Vec<Stage>, ShardError> {
+    let ranges = partition(model.layers, pp, by_hand)?;
+    let last = ranges.len().saturating_sub(1);
+    Ok(ranges
+        .into_iter()
+        .enumerate()
+        .map(|(i, layers)| Stage {
+            layers,
+            embedding: i == 0 || (i == last && model.tied_embeddings),
+            final_norm: i == last,
+            head: i == last,
+        })
+        .collect())
+}
+
+fn generated(model: &Model, dtype: DType) -> Vec<Generated> {
+    let scales = model.caches.iter().map(|group| Generated {
+        name: "model.layers.{}.self_attn.attn.scales".to_owned(),
+        instances: Instances::Layers(group.layers.clone()),
+        part: Part::Attention,
+        dtype: DType::F32,
+        shape: Vec::new(),
+        copies: ATTENTION_SCALES,
+    });
+    let tables = model.ropes.iter().map(|rope| Generated {
+        name: "model.rotary_emb.cos_sin_cache".to_owned(),
+        instances: Instances::First,
+        part: Part::Rotary,
+        dtype,
+        shape: rotary::shape(rope),
+        copies: 1,
+    });
+    scales.chain(tables).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::partition;
+    use crate::sharding::ShardError;
+
+    fn sizes(layers: u32, pp: u32) -> Vec<u32> {
+        partition(layers, pp, None).unwrap().into_iter().map(|r| r.end - r.start).collect()
+    }
+
+    #[test]
+    fn the_remainder_goes_before_the_last_stage() {
+        assert_eq!(sizes(80, 4), [20, 20, 20, 20]);
+        assert_eq!(sizes(61, 2), [31, 30]);
+        assert_eq!(sizes(61, 4), [15, 15, 16, 15]);
+        assert_eq!(sizes(63, 4), [16, 16, 16, 15]);
+        assert_eq!(sizes(5, 5), [1, 1, 1, 1, 1]);
+        assert_eq!(partition(4, 5, None), Err(ShardError::Stages { layers: 4, stages: 5 }));
+    }
+
+    #[test]
+    fn a_partition_by_hand_must_add_up() {
+        assert_eq!(partition(10, 2, Some(&[7, 3])).unwrap(), [0..7, 7..10]);
+        for wrong in [&[5, 4][..], &[10], &[u32::MAX, 11]] {
+            assert!(partition(10, 2, Some(wrong)).is_err());
+        }
+    }
+}

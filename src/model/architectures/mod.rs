@@ -1,0 +1,51 @@
+//! Config → model: one file a family, registered here.
+
+mod blocks;
+mod llama;
+mod qwen;
+
+use super::Model;
+use super::config::{ConfigError, Fields};
+
+/// A family of architectures that one rule reads.
+pub struct Family {
+    /// Classes it reads, as in `architectures`.
+    pub architectures: &'static [&'static str],
+    /// Values of `model_type`, for configs without `architectures`.
+    pub model_types: &'static [&'static str],
+    /// Reads a config.
+    pub(super) build: fn(&Fields<'_>) -> Result<Model, ConfigError>,
+}
+
+/// All families.
+pub const FAMILIES: &[&Family] = &[&llama::LLAMA, &qwen::QWEN2, &qwen::QWEN3];
+
+/// The family that reads a config: by class, else by model type.
+pub(super) fn family(fields: &Fields<'_>) -> Result<&'static Family, ConfigError> {
+    if let Some(class) = fields.architecture() {
+        if let Some(family) = FAMILIES.iter().find(|f| f.architectures.contains(&class)) {
+            return Ok(family);
+        }
+        return Err(ConfigError::UnknownArchitecture(class.to_owned()));
+    }
+    let model_type = fields.optional_str("model_type")?.ok_or(ConfigError::NoArchitecture)?;
+    FAMILIES
+        .iter()
+        .find(|f| f.model_types.contains(&model_type))
+        .copied()
+        .ok_or_else(|| ConfigError::UnknownArchitecture(model_type.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_families_claim_one_architecture() {
+        let mut all: Vec<_> = FAMILIES.iter().flat_map(|f| f.architectures.iter().chain(f.model_types)).collect();
+        all.sort_unstable();
+        let count = all.len();
+        all.dedup();
+        assert_eq!(all.len(), count);
+    }
+}

@@ -1,0 +1,159 @@
+//! The tensors of a checkpoint, as templates over layers: derived from the config, comparable with the headers.
+
+use std::collections::HashMap;
+
+use super::{Instances, Kind, Model, Part, bias};
+use crate::units::{Bytes, DType};
+
+/// One tensor name with a `{}` for the layer, standing for all its instances.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TensorTemplate {
+    /// Name in the checkpoint.
+    pub name: String,
+    /// Where it occurs.
+    pub instances: Instances,
+    /// Part of the model.
+    pub part: Part,
+    /// Element type; `None` where the config states none.
+    pub dtype: Option<DType>,
+    /// Shape.
+    pub shape: Vec<u64>,
+}
+
+impl TensorTemplate {
+    /// Elements of one instance.
+    #[must_use]
+    pub fn elements(&self) -> u64 {
+        self.shape.iter().copied().fold(1, u64::saturating_mul)
+    }
+
+    /// The names it stands for.
+    pub fn names(&self) -> Vec<String> {
+        match &self.instances {
+            Instances::First | Instances::Last => vec![self.name.clone()],
+            Instances::Layers(layers) => {
+                layers.iter().map(|layer| self.name.replacen("{}", &layer.to_string(), 1)).collect()
+            }
+        }
+    }
+}
+
+/// A tensor about which config and headers disagree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Disagreement {
+    /// The config implies it; no file holds it.
+    NotInFiles(String),
+    /// A file holds it; the config does not imply it.
+    NotInConfig(String),
+    /// Other shape.
+    Shape {
+        /// Tensor.
+        name: String,
+        /// From the config.
+        derived: Vec<u64>,
+        /// From the header.
+        stored: Vec<u64>,
+    },
+    /// Other element type.
+    DType {
+        /// Tensor.
+        name: String,
+        /// From the config.
+        derived: DType,
+        /// From the header.
+        stored: DType,
+    },
+}
+
+impl std::fmt::Display for Disagreement {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NotInFiles(name) => write!(f, "`{name}` follows from the config but is in no file"),
+            Self::NotInConfig(name) => write!(f, "`{name}` is in a file but does not follow from the config"),
+            Self::Shape { name, derived, stored } => {
+                write!(f, "`{name}` has shape {stored:?} in its file, {derived:?} by the config")
+            }
+            Self::DType { name, derived, stored } => {
+                write!(f, "`{name}` is {stored} in its file, {derived} by the config")
+            }
+        }
+    }
+}
+
+impl Model {
+    /// The tensors that the checkpoint holds by the config. A tied head has none of its own.
+    #[must_use]
+    pub fn tensors(&self) -> Vec<TensorTemplate> {
+        let mut all = Vec::new();
+        for module in self.modules.iter().filter(|m| m.tied_to.is_none()) {
+            let dtype = module.dtype.or(self.dtype);
+            let mut push = |name: &str, shape: Vec<u64>, dtype: Option<DType>| {
+                let name = format!("{}.{name}", module.path);
+                all.push(TensorTemplate { name, instances: module.instances.clone(), part: module.part, dtype, shape });
+            };
+            match &module.kind {
+                Kind::Linear { input, output, bias: has_bias } => {
+                    let rows = output.iter().map(|s| s.rows).fold(0, u64::saturating_add);
+                    for tensor in &self.format(module).tensors {
+                        push(&tensor.name, tensor.shape(*input, rows), tensor.dtype.or(dtype));
+                    }
+                    if *has_bias {
+                        push(&bias().name, vec![rows], dtype);
+                    }
+                }
+                Kind::Table { rows, width } => push("weight", vec![*rows, *width], dtype),
+                Kind::Vectors { width, names } => {
+                    for name in *names {
+                        push(name, vec![*width], dtype);
+                    }
+                }
+            }
+        }
+        all
+    }
+
+    /// Bytes of the checkpoint's tensors by the config; `None` when the config states no element type.
+    #[must_use]
+    pub fn checkpoint_bytes(&self) -> Option<Bytes> {
+        self.tensors()
+            .iter()
+            .map(|t| t.dtype.map(|dtype| dtype.size(t.elements()) * t.instances.count()))
+            .sum::<Option<Bytes>>()
+    }
+
+    /// Compares the derived tensors with those of the files, `(name, element type, shape)`.
+    ///
+    /// A stored copy of a tied head and rotary tables that old checkpoints carry along are no disagreement: engines skip both.
+    #[must_use]
+    pub fn disagreements<'a>(
+        &self,
+        stored: impl IntoIterator<Item = (&'a str, DType, &'a [u64])>,
+    ) -> Vec<Disagreement> {
+        let mut files: HashMap<&str, (DType, &[u64])> = stored.into_iter().map(|(n, d, s)| (n, (d, s))).collect();
+        let mut found = Vec::new();
+        for template in self.tensors() {
+            for name in template.names() {
+                match files.remove(name.as_str()) {
+                    None => found.push(Disagreement::NotInFiles(name)),
+                    Some((_, shape)) if shape != template.shape => {
+                        let derived = template.shape.clone();
+                        found.push(Disagreement::Shape { name, derived, stored: shape.to_vec() });
+                    }
+                    Some((dtype, _)) => {
+                        if let Some(derived) = template.dtype.filter(|d| *d != dtype) {
+                            found.push(Disagreement::DType { name, derived, stored: dtype });
+                        }
+                    }
+                }
+            }
+        }
+        let tied = self.modules.iter().filter(|m| m.tied_to.is_some());
+        for name in tied.map(|m| format!("{}.weight", m.path)) {
+            files.remove(name.as_str());
+        }
+        let mut rest: Vec<_> = files.into_keys().filter(|n| !n.ends_with(".rotary_emb.inv_freq")).collect();
+        rest.sort_unstable();
+        found.extend(rest.into_iter().map(|n| Disagreement::NotInConfig(n.to_owned())));
+        found
+    }
+}

@@ -1,0 +1,118 @@
+//! The one request in which command line, files and library calls end, and its answer.
+
+use super::{Advice, Rejected, Verdict, advice, search};
+use crate::engines::{Deployment, Engine, EngineError, EnginePlan, Settings, Version};
+use crate::hardware::Fleet;
+use crate::model::Model;
+use crate::units::Bytes;
+
+/// Where the facts about a model come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ModelSource {
+    /// Headers of a checkpoint on disk, checked against its config.
+    Checkpoint,
+    /// A `config.json` alone.
+    Config,
+    /// A GGUF file.
+    Gguf,
+    /// A built-in profile.
+    Profile,
+    /// Config and headers from the Hub.
+    Hub,
+}
+
+impl ModelSource {
+    /// Name as in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Checkpoint => "checkpoint",
+            Self::Config => "config",
+            Self::Gguf => "gguf",
+            Self::Profile => "profile",
+            Self::Hub => "hub",
+        }
+    }
+}
+
+/// Who said which version of the engine runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VersionSource {
+    /// `--engine NAME@VERSION`.
+    Flag,
+    /// The tag of a container image.
+    ImageTag,
+    /// The package installed on this machine.
+    Installed,
+    /// Nobody: the newest known is taken.
+    Newest,
+}
+
+impl VersionSource {
+    /// Name as in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Flag => "flag",
+            Self::ImageTag => "image_tag",
+            Self::Installed => "installed",
+            Self::Newest => "newest_known",
+        }
+    }
+}
+
+/// What is to be planned.
+#[derive(Clone)]
+pub struct PlanRequest {
+    /// The model.
+    pub model: Model,
+    /// Where its facts come from.
+    pub source: ModelSource,
+    /// Bytes of the checkpoint's tensors, from headers or derived; `None` where no element type is stated.
+    pub checkpoint_bytes: Option<Bytes>,
+    /// The engine.
+    pub engine: &'static dyn Engine,
+    /// Its version.
+    pub version: Version,
+    /// Who said so.
+    pub version_source: VersionSource,
+    /// What the user set.
+    pub settings: Settings,
+    /// The cards.
+    pub fleet: Fleet,
+}
+
+impl PlanRequest {
+    /// The engine's plan for other settings or cards.
+    pub(super) fn engine_plan(&self, settings: &Settings, fleet: &Fleet) -> Result<EnginePlan, EngineError> {
+        self.engine.plan(&Deployment { model: &self.model, settings, fleet, version: self.version })
+    }
+}
+
+/// The answer to a request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Planned {
+    /// What the engine would do.
+    pub plan: EnginePlan,
+    /// Whether it fits.
+    pub verdict: Verdict,
+    /// Changes that re-planning confirmed, best first.
+    pub advice: Vec<Advice>,
+    /// Changes that were tried and do not help.
+    pub rejected: Vec<Rejected>,
+    /// The smallest number of cards of the limiting kind on which it fits; `None` when none up to the largest layout tried does.
+    pub fewest_cards: Option<u32>,
+}
+
+/// Plans a deployment and, where it does not fit, searches for repairs.
+///
+/// # Errors
+/// When the engine would refuse the settings outright, or a needed fact is missing.
+pub fn plan(request: &PlanRequest) -> Result<Planned, EngineError> {
+    let plan = request.engine_plan(&request.settings, &request.fleet)?;
+    let verdict = Verdict::of(&plan, &request.fleet);
+    let (advice, rejected) =
+        if verdict.state.fits() { (Vec::new(), Vec::new()) } else { advice::search(request, &plan, &verdict) };
+    let fewest_cards = search::fewest_cards(request, &plan, &verdict);
+    Ok(Planned { plan, verdict, advice, rejected, fewest_cards })
+}

@@ -1,0 +1,81 @@
+//! Sharding rules as values: an engine builds them, this module applies them.
+
+use super::Stage;
+use crate::model::{Instances, Part, Role};
+use crate::units::DType;
+
+/// How a module is divided over the ranks of a tensor-parallel group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Split {
+    /// A full copy on every rank.
+    Replicated,
+    /// Output features: each segment on its own.
+    Column,
+    /// Input features; a bias stays whole.
+    Row,
+    /// Vocabulary entries, padded to a multiple.
+    Vocabulary,
+}
+
+/// Modules of one role and one parent become one tensor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fusion {
+    /// The role.
+    pub role: Role,
+    /// Name of the fused module.
+    pub name: &'static str,
+}
+
+/// A tensor that the engine makes itself: scales, rotary tables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Generated {
+    /// Name in the engine, `{}` for the layer.
+    pub name: String,
+    /// Where it occurs.
+    pub instances: Instances,
+    /// Part of the model.
+    pub part: Part,
+    /// Element type.
+    pub dtype: DType,
+    /// Shape.
+    pub shape: Vec<u64>,
+    /// Tensors of this shape at each place.
+    pub copies: u64,
+}
+
+/// Everything an engine decides about sharding.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ShardingRules {
+    /// How each role is divided; a role that is not listed is replicated.
+    pub splits: Vec<(Role, Split)>,
+    /// Which modules are fused.
+    pub fusions: Vec<Fusion>,
+    /// Vocabulary entries are padded to a multiple of this before they are divided.
+    pub vocabulary_multiple: u64,
+    /// Whether the head shares the embedding's storage when the checkpoint ties them and both are on one rank.
+    pub share_tied: bool,
+    /// Whether key/value heads may be repeated when ranks outnumber them.
+    pub repeat_kv_heads: bool,
+    /// Whether a rank's slice may cut a quantisation group, which then drops out of the rank's count; else it is refused.
+    pub floor_groups: bool,
+    /// Element type of weights on the card; stored tensors of a floating type are cast to it.
+    pub dtype: DType,
+    /// The pipeline stages.
+    pub stages: Vec<Stage>,
+    /// Tensors the engine makes itself.
+    pub generated: Vec<Generated>,
+}
+
+impl ShardingRules {
+    /// How a role is divided.
+    #[must_use]
+    pub fn split(&self, role: Role) -> Split {
+        self.splits.iter().find(|(r, _)| *r == role).map_or(Split::Replicated, |(_, split)| *split)
+    }
+
+    /// The fused name for a role, if it is fused.
+    #[must_use]
+    pub fn fusion(&self, role: Role) -> Option<&'static str> {
+        self.fusions.iter().find(|f| f.role == role).map(|f| f.name)
+    }
+}

@@ -1,0 +1,306 @@
+//! Applies an engine's rules to a model: the tensors of one rank.
+
+use std::ops::Range;
+
+use super::slices::Member;
+use super::{BoxCopy, Fill, Layout, Rank, RankTensor, ShardError, ShardingRules, SourceTensor, Split, Stage, Where};
+use crate::model::{Axis, Dim, Instances, Kind, Model, Module, Segment, StoredTensor, bias};
+use crate::units::DType;
+
+/// The tensors of one rank, in the order of construction.
+///
+/// Shapes are the same on all ranks of a stage as long as everything divides evenly, which is checked; only the slices differ.
+///
+/// # Errors
+/// When a size does not divide.
+pub fn shard(model: &Model, layout: Layout, rules: &ShardingRules, rank: Rank) -> Result<Vec<RankTensor>, ShardError> {
+    let stage = rules
+        .stages
+        .get(rank.pp_rank as usize)
+        .ok_or(ShardError::Stages { layers: model.layers, stages: layout.pp })?;
+    let member = Member { rank: u64::from(rank.tp_rank), size: u64::from(layout.tp) };
+    let shard = Shard { model, rules, stage, member };
+    let mut tensors = Vec::with_capacity(model.modules.len() * 2);
+    let mut modules = model.modules.as_slice();
+    while let Some(first) = modules.first() {
+        let fused = rules.fusion(first.role);
+        let count = match fused {
+            Some(_) => modules.iter().take_while(|m| same_group(first, m)).count(),
+            None => 1,
+        };
+        let (group, rest) = modules.split_at(count.max(1));
+        modules = rest;
+        if let Some(place) = shard.place(first) {
+            shard.group(group, fused, &place, &mut tensors)?;
+        }
+    }
+    for generated in &rules.generated {
+        if let Some(place) = shard.instances(&generated.instances) {
+            tensors.push(RankTensor {
+                name: generated.name.clone(),
+                place,
+                part: generated.part,
+                dtype: generated.dtype,
+                shape: generated.shape.clone(),
+                copies: generated.copies,
+                fill: Fill::Generated,
+            });
+        }
+    }
+    Ok(tensors)
+}
+
+/// Whether an engine that fuses this role builds the two as one tensor.
+fn same_group(first: &Module, other: &Module) -> bool {
+    first.role == other.role && first.instances == other.instances && first.parent() == other.parent()
+}
+
+struct Shard<'a> {
+    model: &'a Model,
+    rules: &'a ShardingRules,
+    stage: &'a Stage,
+    member: Member,
+}
+
+impl Shard<'_> {
+    /// Where on this rank a module occurs; `None` when it does not.
+    fn place(&self, module: &Module) -> Option<Where> {
+        use crate::model::Role;
+        let built = match module.role {
+            Role::TokenEmbedding | Role::PositionEmbedding => self.stage.embedding,
+            Role::LmHead => self.stage.head,
+            Role::Norm if !matches!(module.instances, Instances::Layers(_)) => self.stage.final_norm,
+            _ => return self.instances(&module.instances),
+        };
+        built.then_some(Where::Once)
+    }
+
+    fn instances(&self, instances: &Instances) -> Option<Where> {
+        match instances {
+            Instances::First | Instances::Last => Some(Where::Once),
+            Instances::Layers(layers) => {
+                let own = layers.within(&self.stage.layers);
+                (!own.is_empty()).then_some(Where::Layers(own))
+            }
+        }
+    }
+
+    /// The tensors of modules that the engine builds as one (or of a single module).
+    fn group(
+        &self,
+        group: &[Module],
+        fused: Option<&'static str>,
+        place: &Where,
+        out: &mut Vec<RankTensor>,
+    ) -> Result<(), ShardError> {
+        let Some(first) = group.first() else { return Ok(()) };
+        if let Some(alias) = self.alias(first) {
+            out.push(alias);
+            return Ok(());
+        }
+        let path = match fused {
+            Some(name) if first.parent().is_empty() => name.to_owned(),
+            Some(name) => format!("{}.{name}", first.parent()),
+            None => first.path.clone(),
+        };
+        let source_dtype = first.dtype.or(self.model.dtype);
+        let target_dtype = first.dtype.unwrap_or(self.rules.dtype);
+        let mut push = |name: &str, stored: Option<DType>, (shape, copies): (Vec<u64>, Vec<BoxCopy>)| {
+            out.push(RankTensor {
+                name: format!("{path}.{name}"),
+                place: place.clone(),
+                part: first.part,
+                dtype: stored.unwrap_or(target_dtype),
+                shape,
+                copies: 1,
+                fill: Fill::Files(copies),
+            });
+        };
+        match &first.kind {
+            Kind::Vectors { width, names } => {
+                for name in *names {
+                    let source = SourceTensor {
+                        name: format!("{}.{name}", first.path),
+                        dtype: source_dtype,
+                        shape: vec![*width],
+                    };
+                    let whole = Range { start: 0, end: *width };
+                    push(name, None, (vec![*width], vec![BoxCopy { source, from: vec![whole], to: vec![0] }]));
+                }
+            }
+            Kind::Table { rows, width } => {
+                let (from, padded) = match self.rules.split(first.role) {
+                    Split::Vocabulary => self.member.vocabulary(*rows, self.rules.vocabulary_multiple)?,
+                    Split::Replicated | Split::Column | Split::Row => (0..*rows, *rows),
+                };
+                let source = SourceTensor {
+                    name: format!("{}.weight", first.path),
+                    dtype: source_dtype,
+                    shape: vec![*rows, *width],
+                };
+                let copy = BoxCopy { source, from: vec![from, 0..*width], to: vec![0, 0] };
+                push("weight", None, (vec![padded, *width], vec![copy]));
+            }
+            Kind::Linear { bias: has_bias, .. } => {
+                let parts = self.parts(group)?;
+                let floor = self.rules.floor_groups;
+                for tensor in &self.model.format(first).tensors {
+                    let dtype = tensor.dtype.or(source_dtype);
+                    push(&tensor.name, tensor.dtype, stored_tensor(group, &parts, tensor, dtype, floor)?);
+                }
+                if *has_bias {
+                    push("bias", None, stored_tensor(group, &parts, &bias(), source_dtype, floor)?);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A tied head: the embedding's own storage when both are here, else a tensor of its own filled from the embedding's bytes.
+    fn alias(&self, module: &Module) -> Option<RankTensor> {
+        let target = module.tied_to.as_ref()?;
+        (self.rules.share_tied && self.stage.embedding).then(|| RankTensor {
+            name: format!("{}.weight", module.path),
+            place: Where::Once,
+            part: module.part,
+            dtype: self.rules.dtype,
+            shape: Vec::new(),
+            copies: 1,
+            fill: Fill::Alias(format!("{target}.weight")),
+        })
+    }
+
+    /// Input and output features of each module of a group on this rank.
+    fn parts(&self, group: &[Module]) -> Result<Vec<Features>, ShardError> {
+        let mut parts = Vec::with_capacity(group.len());
+        for module in group {
+            let Kind::Linear { input, output, .. } = &module.kind else { continue };
+            let rows = output.iter().map(|s| s.rows).fold(0, u64::saturating_add);
+            let whole = |features: u64| Cut { slices: vec![0..features], held: features };
+            let (input_cut, output_cut) = match self.rules.split(module.role) {
+                Split::Replicated => (whole(*input), whole(rows)),
+                Split::Column => (whole(*input), self.column(output, module)?),
+                Split::Row => {
+                    let slice = self.member.even(*input, &module.path)?;
+                    (Cut { held: slice.end - slice.start, slices: vec![slice] }, whole(rows))
+                }
+                Split::Vocabulary => {
+                    let (slice, held) = self.member.vocabulary(rows, self.rules.vocabulary_multiple)?;
+                    (whole(*input), Cut { slices: vec![slice], held })
+                }
+            };
+            parts.push(Features { input: *input, output: rows, input_cut, output_cut });
+        }
+        Ok(parts)
+    }
+
+    fn column(&self, output: &[Segment], module: &Module) -> Result<Cut, ShardError> {
+        let mut slices = Vec::with_capacity(output.len());
+        let mut start = 0u64;
+        for segment in output {
+            let own = self.member.segment(segment, self.rules.repeat_kv_heads, &module.path)?;
+            slices.push(start + own.start..start + own.end);
+            start = start.saturating_add(segment.rows);
+        }
+        let held = slices.iter().map(|s| s.end - s.start).fold(0, u64::saturating_add);
+        Ok(Cut { slices, held })
+    }
+}
+
+/// A rank's part of one matrix, in features.
+struct Features {
+    input: u64,
+    output: u64,
+    input_cut: Cut,
+    output_cut: Cut,
+}
+
+/// Slices of one axis, and how many features the rank holds with padding.
+struct Cut {
+    slices: Vec<Range<u64>>,
+    held: u64,
+}
+
+/// Name of the module in the checkpoint whose tensors fill this one: a tied head has the embedding's.
+fn source_path(module: &Module) -> &str {
+    module.tied_to.as_deref().unwrap_or(&module.path)
+}
+
+/// Shape and slices of one stored tensor of a group: outputs of the modules follow each other, inputs are shared.
+fn stored_tensor(
+    group: &[Module],
+    parts: &[Features],
+    tensor: &StoredTensor,
+    dtype: Option<DType>,
+    floor_groups: bool,
+) -> Result<(Vec<u64>, Vec<BoxCopy>), ShardError> {
+    let (input, whole_input) = parts.first().map_or((0, 0), |p| (p.input_cut.held, p.input));
+    let output = parts.iter().map(|p| p.output_cut.held).fold(0, u64::saturating_add);
+    let size = |dim: &Dim| {
+        let features = if dim.uncut { whole_input } else { input };
+        let cut_group = floor_groups && is_group(dim) && dim.index_of(features).is_none() && features != whole_input;
+        if cut_group { features / dim.per } else { dim.size(features, output) }
+    };
+    let shape = tensor.dims.iter().map(size).collect();
+    let mut copies = Vec::new();
+    let mut output_start = 0u64;
+    for (module, part) in group.iter().zip(parts) {
+        let source = || SourceTensor {
+            name: format!("{}.{}", source_path(module), tensor.name),
+            dtype,
+            shape: tensor.shape(part.input, part.output),
+        };
+        let misaligned = |features: u64| ShardError::Quantization { module: module.path.clone(), features };
+        // A tensor without output features is one for the whole group: engines let the last module's overwrite the others'.
+        if !tensor.dims.iter().any(|d| d.axis == Axis::Output) {
+            copies.clear();
+        }
+        let mut slice_start = output_start;
+        for output_slice in &part.output_cut.slices {
+            let mut from = Vec::with_capacity(tensor.dims.len());
+            let mut to = Vec::with_capacity(tensor.dims.len());
+            for dim in &tensor.dims {
+                let (slice, start) = match dim.axis {
+                    Axis::Input if dim.uncut => (0..part.input, 0),
+                    Axis::Input => (part.input_cut.slices.first().cloned().unwrap_or(0..0), 0),
+                    Axis::Output => (output_slice.clone(), slice_start),
+                };
+                let whole = match dim.axis {
+                    Axis::Input => part.input,
+                    Axis::Output => part.output,
+                };
+                let held = slice.end.saturating_sub(slice.start);
+                let from_indices = match indices(dim, &slice, whole) {
+                    Some(found) => found,
+                    // The engine divides by the floored group count, so rank r starts at r times it.
+                    None if floor_groups && is_group(dim) && held > 0 => {
+                        let groups = held / dim.per;
+                        let first = slice.start / held * groups;
+                        first..first.saturating_add(groups)
+                    }
+                    None => return Err(misaligned(held)),
+                };
+                from.push(from_indices);
+                to.push(dim.index_of(start).ok_or_else(|| misaligned(start))?);
+            }
+            slice_start = slice_start.saturating_add(output_slice.end - output_slice.start);
+            copies.push(BoxCopy { source: source(), from, to });
+            if !tensor.dims.iter().any(|d| d.axis == Axis::Output) {
+                break;
+            }
+        }
+        output_start = output_start.saturating_add(part.output_cut.held);
+    }
+    Ok((shape, copies))
+}
+
+/// Whether a dimension counts groups of inputs that share a scale.
+fn is_group(dim: &Dim) -> bool {
+    dim.axis == Axis::Input && dim.times == 1 && dim.per > 1
+}
+
+/// Indices of a stored dimension that hold a slice of features; `None` when the slice cuts an index in two.
+fn indices(dim: &Dim, slice: &Range<u64>, whole: u64) -> Option<Range<u64>> {
+    let end = if slice.end == whole { dim.size(whole, whole) } else { dim.index_of(slice.end)? };
+    Some(dim.index_of(slice.start)?..end)
+}
