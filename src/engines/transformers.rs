@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{
     Account, Cause, Component, ContextLength, Demand, Deployment, Engine, EngineError, EnginePlan, Knob, KvCapacity,
-    KvGroup, Line, RankPlan, Refusal, Settings, ShardTotals, Version, Workload,
+    KvGroup, Line, RankPlan, RankShard, Refusal, Settings, ShardTotals, Version, Workload,
 };
 use crate::hardware::Card;
 use crate::model::{Instances, LayerCache, Model, Part};
@@ -68,6 +68,21 @@ impl Engine for Transformers {
             profile: &profile,
         };
         load.plan(&fleet.cards, assumed, settings)
+    }
+
+    fn shards(&self, deployment: &Deployment<'_>) -> Result<Vec<RankShard>, EngineError> {
+        let Deployment { model, settings, fleet, version } = *deployment;
+        let map = device_map(settings)?;
+        let rules = rules(model, dtype(settings, model, version)?);
+        let mut shards = Vec::new();
+        for rank in (0u32..).take(fleet.cards.len()) {
+            let tensors = device_share(model, &rules, &map, Device::Card(rank))
+                .map_err(|error| EngineError::Unknown(error.to_string()))?;
+            if !tensors.is_empty() {
+                shards.push(RankShard { rank, tensors });
+            }
+        }
+        Ok(shards)
     }
 }
 
