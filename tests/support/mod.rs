@@ -1,6 +1,10 @@
 //! What the tests of the program share: running it on a simulated machine.
 #![allow(dead_code, reason = "each test file uses its part")]
-#![allow(clippy::disallowed_methods, reason = "tests run programs and read files")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "tests run programs, read files and stop at the first surprise"
+)]
 
 use assert_cmd::Command;
 use simgpu::{Installed, Machine, MachineUse};
