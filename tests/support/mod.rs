@@ -67,6 +67,11 @@ impl Bench {
         self.folder.path()
     }
 
+    /// Changes the machine under the programs that run on it; see [`Installed::change`].
+    pub fn change(&mut self, change: impl FnOnce(Machine) -> Machine) {
+        self.machine.change(change).unwrap();
+    }
+
     /// What was used and is still held.
     pub fn used(&self) -> MachineUse {
         self.machine.used().unwrap()

@@ -82,6 +82,37 @@ fn a_reader_of_free_memory() {
     }
 }
 
+#[test]
+fn a_machine_changes_under_a_running_program() {
+    let name = "a_machine_changes_under_a_running_program";
+    if common::is_child(name) {
+        let nvml = Nvml::init().unwrap();
+        let card = nvml.device_by_index(0).unwrap();
+        assert_eq!(card.memory_info().unwrap().used, 0);
+        println!("holding");
+        std::io::stdout().flush().unwrap();
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line).unwrap();
+        assert_eq!(card.memory_info().unwrap().used, 700 * MIB);
+        assert_eq!(card.utilization_rates().unwrap().gpu, 93);
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut machine = Machine::new().cards(1, Card::a10()).install(dir.path()).unwrap();
+    let mut child = common::child(name, &machine).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("holding") {
+        line.clear();
+        assert_ne!(said.read_line(&mut line).unwrap(), 0, "the child ended early");
+    }
+    let busy = |card: &mut Card| card.utilization = Some(simgpu::machine::Utilization { gpu: 93, memory: 40 });
+    machine.change(|machine| machine.with_card(0, |card| card.process(77, 700 * MIB).with(busy))).unwrap();
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
+    assert_tidy(&machine.used().unwrap());
+}
+
 /// Names of the devices that CUDA shows under a `CUDA_VISIBLE_DEVICES`.
 #[test]
 fn masks_choose_and_order_cards() {
