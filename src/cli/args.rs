@@ -59,7 +59,7 @@ impl Color {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Whether every shard fits its card, and if not, why and what fixes it
-    Plan(super::commands::plan::PlanArgs),
+    Plan(Box<super::commands::plan::PlanArgs>),
     /// One snapshot of the cards: memory, who holds it, links, what an engine would see
     Probe(super::commands::probe::ProbeArgs),
     /// The cards live: memory by holder, utilisation, history, processes
@@ -128,6 +128,17 @@ pub struct EngineFlags {
     /// Most bytes per device: `0=20GiB,cpu=60GiB`
     #[arg(long, value_name = "DEVICE=SIZE,…")]
     pub max_memory: Option<String>,
+}
+
+/// What to plan or load: a model with flags, or a pasted command.
+#[derive(Debug, Clone, Args)]
+pub struct DeploymentFlags {
+    /// Cards.
+    #[command(flatten)]
+    pub fleet: FleetFlags,
+    /// Engine.
+    #[command(flatten)]
+    pub engine: EngineFlags,
 }
 
 impl EngineFlags {

@@ -1,6 +1,7 @@
 //! What each engine does with memory: one file an engine, registered in one place.
 
 mod cause;
+pub mod command_line;
 mod engine;
 mod plan;
 mod settings;

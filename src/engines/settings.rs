@@ -55,6 +55,72 @@ pub struct Settings {
     pub engine_flags: BTreeMap<String, String>,
 }
 
+impl Settings {
+    /// Puts `over` on top: what it sets wins, what it leaves open stays. Engine flags are merged one by one.
+    ///
+    /// `entry_point` and `max_model_len` have no "not set" beside their defaults, so only another value than the default wins.
+    pub fn overlay(&mut self, over: Self) {
+        fn put<T>(place: &mut Option<T>, over: Option<T>) {
+            if over.is_some() {
+                *place = over;
+            }
+        }
+        // Taken apart by name, so that a new field cannot be forgotten here.
+        let Self {
+            tensor_parallel,
+            pipeline_parallel,
+            data_parallel,
+            expert_parallel,
+            dtype,
+            quantization,
+            kv_cache_dtype,
+            max_model_len,
+            max_num_seqs,
+            max_num_batched_tokens,
+            memory_fraction,
+            kv_cache_memory,
+            block_size,
+            enforce_eager,
+            chunked_prefill,
+            prefix_caching,
+            cpu_offload,
+            layer_partition,
+            device_map,
+            max_memory,
+            batch_size,
+            entry_point,
+            engine_flags,
+        } = over;
+        put(&mut self.tensor_parallel, tensor_parallel);
+        put(&mut self.pipeline_parallel, pipeline_parallel);
+        put(&mut self.data_parallel, data_parallel);
+        put(&mut self.expert_parallel, expert_parallel);
+        put(&mut self.dtype, dtype);
+        put(&mut self.quantization, quantization);
+        put(&mut self.kv_cache_dtype, kv_cache_dtype);
+        put(&mut self.max_num_seqs, max_num_seqs);
+        put(&mut self.max_num_batched_tokens, max_num_batched_tokens);
+        put(&mut self.memory_fraction, memory_fraction);
+        put(&mut self.kv_cache_memory, kv_cache_memory);
+        put(&mut self.block_size, block_size);
+        put(&mut self.enforce_eager, enforce_eager);
+        put(&mut self.chunked_prefill, chunked_prefill);
+        put(&mut self.prefix_caching, prefix_caching);
+        put(&mut self.cpu_offload, cpu_offload);
+        put(&mut self.layer_partition, layer_partition);
+        put(&mut self.device_map, device_map);
+        put(&mut self.max_memory, max_memory);
+        put(&mut self.batch_size, batch_size);
+        if max_model_len != ContextLength::default() {
+            self.max_model_len = max_model_len;
+        }
+        if entry_point != EntryPoint::default() {
+            self.entry_point = entry_point;
+        }
+        self.engine_flags.extend(engine_flags);
+    }
+}
+
 /// `--max-model-len`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ContextLength {
@@ -75,4 +141,45 @@ pub enum EntryPoint {
     Server,
     /// The library (`LLM(…)`).
     Library,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_on_top_wins() {
+        let mut below = Settings {
+            tensor_parallel: Some(2),
+            dtype: Some("half".to_owned()),
+            max_model_len: ContextLength::Tokens(4096),
+            entry_point: EntryPoint::Library,
+            engine_flags: BTreeMap::from([
+                ("swap-space".to_owned(), "4".to_owned()),
+                ("revision".to_owned(), "a".to_owned()),
+            ]),
+            ..Settings::default()
+        };
+        below.overlay(Settings {
+            tensor_parallel: Some(4),
+            enforce_eager: Some(false),
+            engine_flags: BTreeMap::from([("revision".to_owned(), "b".to_owned())]),
+            ..Settings::default()
+        });
+        assert_eq!(below.tensor_parallel, Some(4));
+        assert_eq!(below.dtype.as_deref(), Some("half"));
+        assert_eq!(below.enforce_eager, Some(false));
+        assert_eq!(below.max_model_len, ContextLength::Tokens(4096));
+        assert_eq!(below.entry_point, EntryPoint::Library);
+        assert_eq!(
+            below.engine_flags.into_iter().map(|(k, v)| k + "=" + &v).collect::<Vec<_>>(),
+            ["revision=b", "swap-space=4"]
+        );
+
+        let mut empty = Settings::default();
+        let full =
+            Settings { max_model_len: ContextLength::Auto, entry_point: EntryPoint::Library, ..Settings::default() };
+        empty.overlay(full.clone());
+        assert_eq!(empty, full);
+    }
 }

@@ -1,69 +1,98 @@
-//! What is watched, as a report.
-
-use crate::hardware::{Reading, Snapshot};
-use crate::report::top::{Tool, TopCard, TopProcess, TopReport};
-use crate::units::Bytes;
+//! One sample as a report.
 
 use super::{CardUsage, MemoryUse, ProcessRow, SortOrder, sort, usages};
+use crate::hardware::{Absence, Reading, Snapshot};
+use crate::report::probe::ToolReport;
+use crate::report::top::{SCHEMA, TopCard, TopMemory, TopProcess, TopReport};
 
-/// The report of one snapshot.
+/// The report of a snapshot.
 #[must_use]
 pub fn report(snapshot: &Snapshot) -> TopReport {
     let usages = usages(snapshot);
     let mut rows: Vec<_> = usages.iter().flat_map(ProcessRow::of).collect();
     sort(&mut rows, SortOrder::Memory);
+    let (driver_version, driver_version_reason) = split(snapshot.driver_version.clone());
+    let (cuda_version, cuda_version_reason) = split(snapshot.cuda_version.clone());
     TopReport {
-        schema: TopReport::SCHEMA,
-        tool: Tool::default(),
-        driver_version: snapshot.driver_version.clone().known(),
-        cuda_version: snapshot.cuda_version.clone().known(),
+        schema: SCHEMA,
+        tool: ToolReport { name: "shardfit", version: env!("CARGO_PKG_VERSION") },
+        driver_version,
+        driver_version_reason,
+        cuda_version,
+        cuda_version_reason,
         cards: usages.iter().map(card).collect(),
         processes: rows.into_iter().map(process).collect(),
     }
 }
 
-fn card(usage: &CardUsage) -> TopCard {
-    let memory = usage.memory.known();
-    TopCard {
-        card: usage.id.to_string(),
-        uuid: usage.uuid.clone().known(),
-        name: usage.name.clone().known(),
-        total_bytes: memory.map(|m| m.total),
-        capacity_bytes: memory.map(|m| m.capacity),
-        reserved_bytes: memory.and_then(|m| m.reserved.known()),
-        used_bytes: memory.map(|m| m.used),
-        own_bytes: memory.and_then(|m| m.own.known()),
-        other_processes_bytes: memory.and_then(|m| m.others.known()),
-        unseen_bytes: memory.and_then(|m| m.unseen.known()),
-        free_bytes: memory.map(|m| m.free),
-        memory_reason: usage.memory.reason(),
-        reserved_reason: part_reason(usage, |m| m.reserved),
-        own_reason: part_reason(usage, |m| m.own),
-        unseen_reason: part_reason(usage, |m| m.unseen),
-        utilization_percent: usage.utilization_percent.known(),
-        utilization_reason: usage.utilization_percent.reason(),
-        temperature_celsius: usage.temperature_celsius.known(),
-        temperature_reason: usage.temperature_celsius.reason(),
-        power_milliwatts: usage.power_milliwatts.known(),
-        power_reason: usage.power_milliwatts.reason(),
-        processes_reason: usage.processes.reason(),
+/// A reading as a value and, beside it, why there is none.
+fn split<T>(reading: Reading<T>) -> (Option<T>, Option<Absence>) {
+    match reading.told() {
+        Ok(value) => (Some(value), None),
+        Err(absence) => (None, Some(absence)),
     }
 }
 
-/// Why a part of the memory is not known: its own reason, or that of the whole.
-fn part_reason(usage: &CardUsage, part: impl Fn(MemoryUse) -> Reading<Bytes>) -> Option<&'static str> {
-    usage.memory.and_then(part).reason()
+fn card(usage: &CardUsage) -> TopCard {
+    let (name, name_reason) = split(usage.name.clone());
+    let (uuid, uuid_reason) = split(usage.uuid.clone());
+    let (memory, memory_reason) = split(usage.memory.map(memory));
+    let (utilization_percent, utilization_percent_reason) = split(usage.utilization_percent);
+    let (temperature_celsius, temperature_celsius_reason) = split(usage.temperature_celsius);
+    let (power_milliwatts, power_milliwatts_reason) = split(usage.power_milliwatts);
+    TopCard {
+        card: usage.id.to_string(),
+        lost: usage.lost,
+        name,
+        name_reason,
+        uuid,
+        uuid_reason,
+        memory,
+        memory_reason,
+        utilization_percent,
+        utilization_percent_reason,
+        temperature_celsius,
+        temperature_celsius_reason,
+        power_milliwatts,
+        power_milliwatts_reason,
+        processes_reason: usage.processes.as_ref().told().err(),
+    }
+}
+
+fn memory(memory: MemoryUse) -> TopMemory {
+    let (reserved_bytes, reserved_bytes_reason) = split(memory.reserved);
+    let (own_bytes, own_bytes_reason) = split(memory.own);
+    let (other_processes_bytes, other_processes_bytes_reason) = split(memory.others);
+    let (unlisted_bytes, unlisted_bytes_reason) = split(memory.unlisted);
+    TopMemory {
+        total_bytes: memory.total,
+        reserved_bytes,
+        reserved_bytes_reason,
+        used_bytes: memory.used,
+        own_bytes,
+        own_bytes_reason,
+        other_processes_bytes,
+        other_processes_bytes_reason,
+        unlisted_bytes,
+        unlisted_bytes_reason,
+        free_bytes: memory.free,
+    }
 }
 
 fn process(row: ProcessRow) -> TopProcess {
+    let unseen = |absent: bool| absent.then_some("not visible from here");
+    let (used_bytes, used_bytes_reason) = split(row.used);
     TopProcess {
         card: row.card.to_string(),
         pid: row.pid,
-        user: row.user,
+        used_bytes,
+        used_bytes_reason,
+        name_reason: unseen(row.name.is_none()),
         name: row.name,
+        command_reason: unseen(row.command.is_none()),
         command: row.command,
-        used_bytes: row.used.known(),
-        used_reason: row.used.reason(),
+        user_reason: unseen(row.user.is_none()),
+        user: row.user,
         orphan: row.orphan,
     }
 }

@@ -17,11 +17,11 @@ pub struct CardId {
     pub instance: Option<u32>,
 }
 
-/// `3`, or `3:1` for a MIG instance.
+/// `3`, or `3/1` for a MIG instance.
 impl fmt::Display for CardId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.instance {
-            Some(instance) => f.pad(&format!("{}:{instance}", self.index)),
+            Some(instance) => f.pad(&format!("{}/{instance}", self.index)),
             None => f.pad(&self.index.to_string()),
         }
     }
@@ -69,22 +69,27 @@ pub struct MemoryUse {
     pub own: Reading<Bytes>,
     /// Used by all others: `used` − `own`.
     pub others: Reading<Bytes>,
-    /// The part of `others` that no listed process accounts for: other containers, or a listing that names no sizes.
-    pub unseen: Reading<Bytes>,
+    /// The part of it that no listed process accounts for: other containers' processes, the card's own use, and where `reserved` is
+    /// unknown perhaps the driver's part.
+    pub unlisted: Reading<Bytes>,
 }
 
 impl MemoryUse {
+    /// Memory that processes hold which cannot be seen from here; `None` when there is no more than a card uses for itself, or when that
+    /// cannot be told.
+    #[must_use]
+    pub fn unseen(&self) -> Option<Bytes> {
+        self.reserved.known()?;
+        self.unlisted.known().filter(|bytes| *bytes > CardState::OWN_USE)
+    }
+
     /// Divides what the driver counted among those who hold it.
     #[must_use]
     pub fn new(memory: &MemoryState, processes: Reading<&[ProcessState]>) -> Self {
         let own = sum(processes, |process| process.name.as_deref() == Some(OWN_NAME));
         // The list and the total are two calls: a process that just grew must not make the others negative.
         let own = own.map(|bytes| bytes.min(memory.used));
-        let unseen = match memory.reserved {
-            Reading::Known(_) => sum(processes, |_| true).map(|seen| memory.used.saturating_sub(seen)),
-            // `used` then holds the driver's own part too, which belongs to no process.
-            reason => reason,
-        };
+        let unlisted = sum(processes, |_| true).map(|listed| memory.used.saturating_sub(listed));
         Self {
             total: memory.total,
             capacity: memory.cuda_total().unwrap_or(memory.total),
@@ -93,7 +98,7 @@ impl MemoryUse {
             free: memory.free,
             own,
             others: own.map(|bytes| memory.used.saturating_sub(bytes)),
-            unseen,
+            unlisted,
         }
     }
 }
@@ -190,22 +195,22 @@ mod tests {
         assert_eq!(split.capacity, Bytes::gib(23));
         assert_eq!(split.own, Reading::Known(Bytes::gib(8)));
         assert_eq!(split.others, Reading::Known(Bytes::gib(6)));
-        assert_eq!(split.unseen, Reading::Known(Bytes::gib(1)));
+        assert_eq!(split.unseen(), Some(Bytes::gib(1)));
     }
 
     #[test]
     fn what_is_not_told_stays_unknown() {
         let denied = MemoryUse::new(&memory(Reading::Known(Bytes::gib(1))), Reading::Denied);
-        assert_eq!((denied.own, denied.others, denied.unseen), (Reading::Denied, Reading::Denied, Reading::Denied));
+        assert_eq!((denied.own, denied.others, denied.unlisted), (Reading::Denied, Reading::Denied, Reading::Denied));
 
         // WSL lists processes without sizes: whether one of them is ours does not help then.
         let listed = [process(Some("python"), Reading::Unsupported)];
         let sizeless = MemoryUse::new(&memory(Reading::Known(Bytes::gib(1))), Reading::Known(&listed));
-        assert_eq!((sizeless.own, sizeless.unseen), (Reading::Known(Bytes::ZERO), Reading::Unsupported));
+        assert_eq!((sizeless.own, sizeless.unlisted), (Reading::Known(Bytes::ZERO), Reading::Unsupported));
 
         // The v1 call counts the driver's part as used, so nothing can be called unseen.
         let old = MemoryUse::new(&memory(Reading::Unsupported), Reading::Known(&[]));
-        assert_eq!((old.capacity, old.unseen), (Bytes::gib(24), Reading::Unsupported));
+        assert_eq!((old.capacity, old.unseen()), (Bytes::gib(24), None));
     }
 
     #[test]

@@ -76,8 +76,8 @@ pub(super) fn strided(copy: &BoxCopy, stored: DType, held: DType, target_shape: 
         // The next index of the outer dimensions, like an odometer.
         let Some(d) = (0..outer).rev().find(|d| index[*d] + 1 < copy.from[*d].end) else { break };
         index[d] += 1;
-        for later in d + 1..outer {
-            index[later] = copy.from[later].start;
+        for (value, range) in index.iter_mut().zip(&copy.from).skip(d + 1) {
+            *value = range.start;
         }
     }
     Some(copies)
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn boxes_move_as_their_elements_do() {
-        assert_eq!(check(&[6], &[2..5], &[1], &[4]), 1);
+        assert_eq!(check(&[1, 6], &[0..1, 2..5], &[0, 1], &[1, 4]), 1);
         assert_eq!(check(&[4, 6], &[0..4, 0..6], &[0, 0], &[4, 6]), 1);
         assert_eq!(check(&[4, 6], &[1..3, 0..6], &[2, 0], &[8, 6]), 1);
         assert_eq!(check(&[4, 6], &[0..4, 3..6], &[0, 0], &[4, 3]), 1);

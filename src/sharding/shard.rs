@@ -227,7 +227,7 @@ impl Shard<'_> {
         for module in group {
             let Kind::Linear { input, output, .. } = &module.kind else { continue };
             let rows = output.iter().map(|s| s.rows).fold(0, u64::saturating_add);
-            let whole = |features: u64| Cut { slices: vec![0..features], held: features };
+            let whole = Cut::whole;
             let (input_cut, output_cut) = match self.rules.split(module.role) {
                 Split::Replicated => (whole(*input), whole(rows)),
                 Split::Column => (whole(*input), self.column(output, module)?),
@@ -264,6 +264,13 @@ struct Features {
     output: u64,
     input_cut: Cut,
     output_cut: Cut,
+}
+
+impl Cut {
+    /// All features of an axis.
+    fn whole(features: u64) -> Self {
+        Self { slices: vec![Range { start: 0, end: features }], held: features }
+    }
 }
 
 /// Slices of one axis, and how many features the rank holds with padding.

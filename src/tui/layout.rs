@@ -86,7 +86,7 @@ impl Layout {
 
 impl Grid {
     /// As many columns as make the cells tallest, and no more.
-    fn new(area: Rect, cards: usize, selected: usize) -> Self {
+    pub fn new(area: Rect, cards: usize, selected: usize) -> Self {
         let most = (area.width / MIN_CELL_WIDTH).max(1);
         let rows_with = |columns: u16| cards.div_ceil(usize::from(columns)).max(1);
         let height_with = |columns: u16| {

@@ -117,10 +117,10 @@ impl State {
         let watch = self.shown();
         let age = watch.last_answer.map(|at| self.shown_at().saturating_sub(at).as_secs());
         match (&watch.trouble, age, self.stale_for()) {
-            (Some(trouble), Some(age), _) => Some(format!("{}; figures are {age} s old", trouble.message)),
+            (Some(trouble), Some(age), _) => Some(format!("figures are {age} s old: {}", trouble.message)),
             (Some(trouble), None, _) => Some(trouble.message.clone()),
             (None, _, Some(age)) => {
-                Some(format!("no answer from the driver for {} s; figures are that old", age.as_secs()))
+                Some(format!("figures are {} s old: the driver has not answered since", age.as_secs()))
             }
             (None, _, None) => None,
         }

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crossterm::cursor::Show;
 use crossterm::execute;
 use crossterm::terminal::{
-    DisableLineWrap, EnableLineWrap, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+    Clear, ClearType, DisableLineWrap, EnableLineWrap, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode,
+    enable_raw_mode,
 };
 use ratatui::Frame;
 use ratatui::backend::CrosstermBackend;
@@ -78,7 +79,11 @@ impl Terminal {
     /// # Errors
     /// When the terminal cannot be written.
     pub fn clear(&mut self) -> io::Result<()> {
-        self.inner.clear()
+        // Not `ratatui::Terminal::clear`: it asks the terminal for its cursor and waits for the answer, which a thread that reads input
+        // takes away from it.
+        execute!(stdout(), Clear(ClearType::All))?;
+        self.inner = ratatui::Terminal::new(CrosstermBackend::new(stdout()))?;
+        Ok(())
     }
 
     /// Gives the terminal back while `during` runs, then takes it again.

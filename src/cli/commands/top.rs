@@ -9,7 +9,8 @@ use clap::Args;
 
 use crate::cli::{Exit, Format, Output, Problem};
 use crate::monitor::{Interval, report};
-use crate::probe::{NvmlProbe, Probe, ProbeError, RecordedProbe, Wanted};
+use crate::probe::{NvmlProbe, Probe, RecordedProbe, Wanted};
+use crate::report::render::top_text;
 use crate::tui::run::{Ended, Options, run as show};
 use crate::tui::{Palette, Symbols, Theme};
 
@@ -35,7 +36,13 @@ pub struct TopArgs {
 /// # Errors
 /// When the screen has no terminal (exit 2), and when no driver answers (exit 3).
 pub fn run(args: &TopArgs, output: &mut Output) -> Result<Exit, Problem> {
-    if !args.once {
+    if args.once {
+        if output.format == Format::Markdown {
+            return Err(
+                Problem::usage("`top --once` has no Markdown form").hint("`shardfit probe --format markdown` has one")
+            );
+        }
+    } else {
         if output.format != Format::Text {
             return Err(Problem::usage("`--format` needs `--once`: the live screen has no other format"));
         }
@@ -46,13 +53,7 @@ pub fn run(args: &TopArgs, output: &mut Output) -> Result<Exit, Problem> {
     }
     let mut probe = open(args)?;
     if args.once {
-        let report = report(&probe.snapshot().map_err(problem)?);
-        match output.format {
-            Format::Text => output.data(&report.text()),
-            Format::Markdown => output.data(&report.markdown()),
-            Format::Json => output.json(&report),
-        }
-        return Ok(Exit::Fits);
+        return once(probe.as_mut(), output);
     }
     let source = match &args.recording {
         Some(path) => path.file_name().map_or_else(|| "recording".to_owned(), |name| name.display().to_string()),
@@ -69,20 +70,21 @@ pub fn run(args: &TopArgs, output: &mut Output) -> Result<Exit, Problem> {
     }
 }
 
-fn open(args: &TopArgs) -> Result<Box<dyn Probe + Send>, Problem> {
-    match &args.recording {
-        Some(path) => RecordedProbe::open(path).map(|probe| Box::new(probe) as Box<dyn Probe + Send>),
-        None => NvmlProbe::open(Wanted::CHANGING).map(|probe| Box::new(probe) as Box<dyn Probe + Send>),
+/// Prints one snapshot. As with `probe`, a card that is lost leaves something that the machine cannot answer.
+fn once(probe: &mut dyn Probe, output: &mut Output) -> Result<Exit, Problem> {
+    let report = report(&probe.snapshot()?);
+    match output.format {
+        Format::Json => output.json(&report),
+        Format::Text | Format::Markdown => output.data(&top_text::render(&report)),
     }
-    .map_err(problem)
+    Ok(if report.cards.iter().any(|card| card.lost) { Exit::CannotTell } else { Exit::Fits })
 }
 
-fn problem(error: ProbeError) -> Problem {
-    let problem = if error.is_bad_input() { Problem::usage(&error) } else { Problem::cannot_tell(&error) };
-    match error.hint() {
-        Some(hint) => problem.hint(hint),
-        None => problem,
-    }
+fn open(args: &TopArgs) -> Result<Box<dyn Probe + Send>, Problem> {
+    Ok(match &args.recording {
+        Some(path) => Box::new(RecordedProbe::open(path)?),
+        None => Box::new(NvmlProbe::open(Wanted::CHANGING)?),
+    })
 }
 
 /// `--color` first, then `NO_COLOR` (<https://no-color.org>: any value but the empty one), then whether the terminal knows colours.

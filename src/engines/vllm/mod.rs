@@ -3,6 +3,7 @@
 pub mod after_load;
 mod budget;
 pub mod defaults;
+pub mod flags;
 mod kv;
 mod peaks;
 mod refusals;

@@ -7,6 +7,7 @@ mod plan_text;
 pub mod probe_markdown;
 pub mod probe_text;
 mod style;
+pub mod top_text;
 
 pub use plan_explain::plan_explain;
 pub use plan_markdown::plan_markdown;

@@ -10,7 +10,7 @@ use super::bar::sign;
 use super::graph::{graph, samples_per_column};
 use super::text::{fit, reading, right, rule, span, width};
 use super::{Segment, bar, below, first_row};
-use crate::hardware::{CardState, Reading};
+use crate::hardware::Reading;
 use crate::monitor::{CardUsage, MemoryUse, Point, Presence, WatchedCard};
 use crate::tui::{Meaning, Theme};
 use crate::units::Bytes;
@@ -56,13 +56,14 @@ pub fn draw(card: &WatchedCard, look: &Look<'_>, area: Rect, frame: &mut Frame<'
 /// Why there is nothing to show; `None` for a card that answers.
 fn absence(card: &WatchedCard, now: Duration) -> Option<String> {
     let age = now.saturating_sub(card.seen).as_secs();
-    let held = card.usage.memory.known().map_or_else(String::new, |m| format!(", it held {:.2} GiB", m.used.as_gib()));
+    let held = match card.usage.memory {
+        Reading::Known(memory) => format!(", last seen {age} s ago holding {:.2} GiB", memory.used.as_gib()),
+        _ => String::new(),
+    };
     match card.presence {
         Presence::Present => None,
-        Presence::Lost => {
-            Some(format!("lost: it dropped off the bus {age} s ago{held}; a reset or reboot brings it back"))
-        }
-        Presence::Gone => Some(format!("gone: the driver does not list it any more since {age} s{held}")),
+        Presence::Lost => Some(format!("lost: off the bus until a reset{held}")),
+        Presence::Gone => Some(format!("gone: not listed by the driver any more{held}")),
     }
 }
 
@@ -125,7 +126,7 @@ fn figures(usage: &CardUsage, theme: &Theme) -> Vec<Span<'static>> {
         reading(usage.temperature_celsius, |celsius| format!("{celsius} {}", theme.symbols.celsius.trim()));
     figures.push(span(right(&reading(usage.utilization_percent, |percent| format!("{percent} %")), 8, theme), plain));
     figures.push(span(right(&temperature, 8, theme), if hot { theme.style(Meaning::Warning) } else { plain }));
-    let power = reading(usage.power_milliwatts, |milliwatts| format!("{} W", (milliwatts + 500) / 1000));
+    let power = reading(usage.power_milliwatts, |milliwatts| format!("{:.0} W", f64::from(milliwatts) / 1000.0));
     figures.push(span(right(&power, 8, theme), plain));
     figures.push(span(" ", label));
     figures
@@ -158,7 +159,7 @@ fn legend(memory: &MemoryUse, columns: u16, theme: &Theme) -> Line<'static> {
             parts.push((Meaning::Others, "used".to_owned(), format!("{} (by whom: {reason})", gib(memory.used))));
         }
     }
-    if let Some(unseen) = memory.unseen.known().filter(|unseen| *unseen > CardState::OWN_USE)
+    if let Some(unseen) = memory.unseen()
         && let Some((_, _, figure)) = parts.last_mut()
     {
         *figure += &format!(" ({} unseen)", gib(unseen));
@@ -264,7 +265,7 @@ mod tests {
             free: Bytes(free),
             own: Reading::Denied,
             others: Reading::Denied,
-            unseen: Reading::Denied,
+            unlisted: Reading::Denied,
         };
         let marks = [60, 50, 49, 10, 9, 0].map(|free| fullness(&memory(free)));
         assert_eq!(marks, [None, None, Some("nearly full"), Some("nearly full"), Some("full"), Some("full")]);

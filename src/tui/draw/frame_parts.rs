@@ -30,9 +30,10 @@ pub fn header(state: &State, layout: &Layout, theme: &Theme) -> Line<'static> {
     let room = layout.header.width.saturating_sub(u16::try_from(taken).unwrap_or(u16::MAX));
     let mut left = String::new();
     for part in parts.into_iter().flatten() {
-        if width(&left) + width(&part) + 5 <= room {
-            left += &format!("   {part}");
+        if width(&left) + width(&part) + 5 > room {
+            break;
         }
+        left += &format!("   {part}");
     }
     let gap = room.saturating_sub(width(&left));
     let mut line = vec![name, span(left, theme.style(Meaning::Plain)), Span::raw(" ".repeat(usize::from(gap)))];

@@ -62,7 +62,7 @@ mod tests {
     fn dots_rise_from_the_bottom() {
         let values = [Some(0.0), Some(0.25), Some(0.5), Some(1.0)];
         assert_eq!(graph(&values, 2, 1, true), ["⣀⣼"]);
-        assert_eq!(graph(&values, 3, 2, true), ["  ⢸", " ⣠⣼"]);
+        assert_eq!(graph(&values, 3, 2, true), ["  ⢸", " ⣠⣿"]);
     }
 
     #[test]

@@ -17,7 +17,8 @@ use super::layout::Layout;
 use super::{Meaning, Pane, State, Theme};
 
 pub(super) use bar::{Segment, bar};
-pub(super) use text::{fit, width};
+pub(super) use card::{Look, draw as card};
+pub(super) use text::{fit, left, right, rule, span, width};
 
 /// Below this a frame says only that it needs more room.
 const SMALLEST: (u16, u16) = (40, 8);
@@ -66,9 +67,8 @@ fn cards(state: &State, layout: &Layout, theme: &Theme, frame: &mut Frame<'_>) {
         return;
     }
     for place in grid.visible() {
-        let look =
-            card::Look { focused: state.focus == Pane::Cards && place == state.card, now: state.shown_at(), theme };
-        card::draw(&watch.cards[place], &look, grid.cell(place), frame);
+        let look = Look { focused: state.focus == Pane::Cards && place == state.card, now: state.shown_at(), theme };
+        card(&watch.cards[place], &look, grid.cell(place), frame);
     }
     if state.notice().is_some() {
         // Old figures look old.

@@ -7,7 +7,7 @@ use ratatui::text::Line;
 use super::text::{fit, left, reading, right, rule, span};
 use super::{below, first_row};
 use crate::hardware::Reading;
-use crate::monitor::{ProcessRow, WatchedCard};
+use crate::monitor::{ProcessRow, Watch};
 use crate::tui::layout::Layout;
 use crate::tui::{Meaning, Pane, State, Theme};
 
@@ -36,7 +36,7 @@ pub fn draw(state: &State, rows: &[ProcessRow], layout: &Layout, theme: &Theme, 
 
     let body = below(area, 2);
     if rows.is_empty() {
-        let sentence = fit(&nobody(&state.shown().cards), area.width, theme);
+        let sentence = fit(&nobody(state.shown()), area.width, theme);
         frame.render_widget(Line::raw(sentence).style(label), first_row(body));
     }
     for (y, place) in (body.y..body.bottom()).zip(visible) {
@@ -59,10 +59,11 @@ fn title(state: &State, count: usize, visible: usize, focused: bool, theme: &The
 }
 
 /// Why the list is empty: nobody there, or nobody told.
-fn nobody(cards: &[WatchedCard]) -> String {
-    let untold = cards.iter().filter(|card| card.is_present()).find_map(|card| card.usage.processes.reason());
-    match untold {
-        Some(reason) => format!("  the processes cannot be read: {reason}"),
+fn nobody(watch: &Watch) -> String {
+    let present = || watch.cards.iter().filter(|card| card.is_present());
+    match present().find_map(|card| card.usage.processes.reason()) {
+        Some(reason) => format!("  the processes cannot be told: {reason}"),
+        None if present().next().is_none() => String::new(),
         None => "  no process is listed on these cards".to_owned(),
     }
 }

@@ -56,14 +56,11 @@ pub fn right(text: &str, columns: u16, theme: &Theme) -> String {
     " ".repeat(usize::from(columns.saturating_sub(width(&text)))) + &text
 }
 
-/// A value as `show` prints it, or in one short word why there is none.
-pub fn reading<T: Copy>(value: Reading<T>, show: impl FnOnce(T) -> String) -> String {
-    match value {
-        Reading::Known(value) => show(value),
-        Reading::Unsupported | Reading::NotRead => "n/a".to_owned(),
-        Reading::Denied => "denied".to_owned(),
-        Reading::Failed => "failed".to_owned(),
-        Reading::Lost => "lost".to_owned(),
+/// A value as `show` prints it, or one short word on why there is none.
+pub fn reading<T>(value: Reading<T>, show: impl FnOnce(T) -> String) -> String {
+    match value.told() {
+        Ok(value) => show(value),
+        Err(absence) => absence.short().to_owned(),
     }
 }
 

@@ -1,0 +1,127 @@
+//! The screen of a load on a real terminal.
+
+use std::io;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+
+use super::{LoadState, LoadView, draw};
+use crate::monitor::{Interval, Sample, Sampler};
+use crate::probe::Probe;
+use crate::tui::{Terminal, Theme};
+
+/// What the user wants of the load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wish {
+    /// Nothing: it goes on.
+    GoOn,
+    /// End it.
+    Stop,
+}
+
+/// The open screen. Dropping it gives the terminal back; the caller keeps its own handling of signals.
+pub struct LoadScreen {
+    terminal: Terminal,
+    theme: Theme,
+    state: LoadState,
+    samples: Option<(Sampler, Receiver<Sample>)>,
+}
+
+impl LoadScreen {
+    /// Takes the terminal. With a `probe` the cards are shown as they fill.
+    ///
+    /// # Errors
+    /// When stdout is no terminal, or refuses, or the system gives no thread.
+    pub fn open(theme: Theme, probe: Option<Box<dyn Probe + Send>>) -> io::Result<Self> {
+        let samples = match probe {
+            Some(probe) => {
+                let (sink, samples) = channel();
+                Some((Sampler::start(probe, Interval::default().shorter(), sink, |sample| sample)?, samples))
+            }
+            None => None,
+        };
+        Ok(Self { terminal: Terminal::open()?, theme, state: LoadState::default(), samples })
+    }
+
+    /// Takes in the load as it is now, the cards and the keys pressed since, and paints. Returns at once; ten times a second is enough.
+    ///
+    /// # Errors
+    /// When the terminal goes away.
+    pub fn show(&mut self, view: LoadView) -> io::Result<Wish> {
+        self.state.follow(view);
+        if let Some((_, samples)) = &self.samples {
+            for sample in samples.try_iter() {
+                self.state.absorb(sample);
+            }
+        }
+        while event::poll(Duration::ZERO)? {
+            if let Event::Key(key) = event::read()?
+                && key.kind != KeyEventKind::Release
+                && press(&mut self.state, &key) == Wish::Stop
+            {
+                return Ok(Wish::Stop);
+            }
+        }
+        self.terminal.draw(|frame| draw(&self.state, &self.theme, frame))?;
+        Ok(Wish::GoOn)
+    }
+}
+
+/// A load may have run for an hour: `q` asks first, Ctrl-C does not.
+fn press(state: &mut LoadState, key: &KeyEvent) -> Wish {
+    if key.modifiers.contains(KeyModifiers::CONTROL) && key.code == KeyCode::Char('c') {
+        return Wish::Stop;
+    }
+    if std::mem::take(&mut state.asking) {
+        return if matches!(key.code, KeyCode::Char('y' | 'Y')) { Wish::Stop } else { Wish::GoOn };
+    }
+    let last = state.view.ranks.len().saturating_sub(1);
+    match key.code {
+        KeyCode::Char('q') | KeyCode::Esc => state.asking = true,
+        KeyCode::Char('j') | KeyCode::Down => state.first_rank = (state.first_rank + 1).min(last),
+        KeyCode::Char('k') | KeyCode::Up => state.first_rank = state.first_rank.saturating_sub(1),
+        KeyCode::Char('g') | KeyCode::Home => state.first_rank = 0,
+        KeyCode::Char('G') | KeyCode::End => state.first_rank = last,
+        _ => {}
+    }
+    Wish::GoOn
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(state: &mut LoadState, code: KeyCode) -> Wish {
+        press(state, &KeyEvent::new(code, KeyModifiers::NONE))
+    }
+
+    #[test]
+    fn stopping_is_asked_for_twice_unless_by_control_c() {
+        let mut state = LoadState::default();
+        assert_eq!(key(&mut state, KeyCode::Char('y')), Wish::GoOn);
+        assert_eq!(key(&mut state, KeyCode::Char('q')), Wish::GoOn);
+        assert!(state.asking);
+        assert_eq!(key(&mut state, KeyCode::Char('n')), Wish::GoOn);
+        assert!(!state.asking);
+        key(&mut state, KeyCode::Char('q'));
+        assert_eq!(key(&mut state, KeyCode::Char('y')), Wish::Stop);
+        let control_c = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
+        assert_eq!(press(&mut LoadState::default(), &control_c), Wish::Stop);
+    }
+
+    #[test]
+    fn ranks_scroll_between_first_and_last() {
+        let mut state = LoadState::default();
+        let ranks = vec![super::super::RankProgress::default(); 3];
+        state.follow(LoadView { ranks, ..LoadView::default() });
+        key(&mut state, KeyCode::Up);
+        assert_eq!(state.first_rank, 0);
+        for _ in 0..9 {
+            key(&mut state, KeyCode::Char('j'));
+        }
+        assert_eq!(state.first_rank, 2);
+        key(&mut state, KeyCode::Char('g'));
+        assert_eq!(state.first_rank, 0);
+    }
+}

@@ -1,0 +1,70 @@
+//! The estimator against the exact answers of the peers' own code.
+#![allow(clippy::unwrap_used, reason = "stored facts are known to be whole")]
+
+mod corpus;
+#[path = "corpus/shards.rs"]
+mod shards;
+
+use std::collections::BTreeMap;
+
+/// Every model that is read has exactly the parameters that its classes build.
+#[test]
+fn parameters_are_exact() {
+    let mut read = 0;
+    for list in corpus::parameter_lists() {
+        let id = list["id"].as_str().unwrap();
+        if let Some(Ok(model)) = corpus::model(id) {
+            read += 1;
+            assert_eq!(model.parameters(), list["params_total"].as_u64().unwrap(), "{id}");
+        }
+    }
+    assert!(read >= 55, "only {read} models were read");
+}
+
+/// Names and shapes of the derived tensors are those of the model's own classes.
+#[test]
+fn tensor_names_and_shapes_are_exact() {
+    for list in corpus::parameter_lists() {
+        let id = list["id"].as_str().unwrap();
+        // Lists built by vLLM's classes have fused names.
+        if !list["built_by"].as_str().unwrap().starts_with("transformers") {
+            continue;
+        }
+        let Some(Ok(mut model)) = corpus::model(id) else { continue };
+        model.quantization = None;
+        let ours: BTreeMap<String, Vec<u64>> = model.tensors().into_iter().map(|t| (t.name, t.shape)).collect();
+        let theirs: BTreeMap<String, Vec<u64>> = list["tensors"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|t| {
+                let shape = t[2].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).collect();
+                (t[0].as_str().unwrap().to_owned(), shape)
+            })
+            .collect();
+        assert_eq!(ours, theirs, "{id}");
+    }
+}
+
+/// Bytes per rank, constructed and after the kernels' processing, to the byte: families whose every row must be exact.
+#[test]
+fn bytes_per_rank_are_exact() {
+    let families =
+        ["LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM", "InternLM3ForCausalLM"];
+    let card = shards::h100();
+    let mut exact = 0;
+    for row in corpus::rows("oracle/vllm_shards.jsonl") {
+        if row["vllm"].as_str() != Some("0.11.2") {
+            continue;
+        }
+        let id = row["model"].as_str().unwrap();
+        let Some(Ok(model)) = corpus::model(id) else { continue };
+        if !families.contains(&model.architecture.as_str()) {
+            continue;
+        }
+        let compared = shards::compare(&model, &row, &card).unwrap();
+        assert!(compared.exact(), "{id} tp {} pp {}: {compared:?}", row["tp"], row["pp"]);
+        exact += 1;
+    }
+    assert!(exact >= 520, "only {exact} rows were compared");
+}

@@ -1,0 +1,148 @@
+//! `shardfit top` through the real binary, as far as it needs no terminal: on recordings, with no driver needed.
+
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails by panicking")]
+
+use std::path::{Path, PathBuf};
+
+use assert_cmd::Command;
+use serde_json::Value;
+use shardfit::probe::{NvmlProbe, ProbeError, Wanted};
+
+fn top() -> Command {
+    let mut command = Command::cargo_bin("shardfit").unwrap();
+    command.arg("top");
+    command
+}
+
+fn recordings() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/recordings");
+    let mut files: Vec<_> = folder.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(files.len() >= 3);
+    files
+}
+
+/// Exit code and both streams as one text, the way a person would see them.
+fn contract(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    format!(
+        "exit code: {}\n----- stdout -----\n{}----- stderr -----\n{}",
+        output.status.code().unwrap(),
+        String::from_utf8(output.stdout).unwrap(),
+        String::from_utf8(output.stderr).unwrap(),
+    )
+}
+
+fn golden(name: &str, text: &str) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("golden/top");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.add_filter(r#""version": "\d+\.\d+\.\d+""#, r#""version": "[VERSION]""#);
+    settings.bind(|| insta::assert_snapshot!(name, text));
+}
+
+#[test]
+fn once_prints_a_plain_snapshot() {
+    for file in recordings() {
+        let name = file.file_stem().unwrap().to_str().unwrap();
+        for format in ["text", "json"] {
+            let shown = contract(top().args(["--once", "--format", format, "--recording"]).arg(&file));
+            assert!(!shown.contains('\u{1b}'), "{name}: a pipe is no terminal");
+            golden(&format!("{name}.{format}"), &shown);
+        }
+    }
+}
+
+/// Each `null` has a sibling that says why; what is used and free and reserved is all there is; the parts of the used make it up.
+#[test]
+fn figures_add_up_and_the_unknown_says_why() {
+    fn walk(value: &Value, place: &str) {
+        match value {
+            Value::Object(fields) => {
+                for (name, field) in fields {
+                    let place = format!("{place}.{name}");
+                    assert!(
+                        !field.is_null() || fields.get(&format!("{name}_reason")).is_some_and(Value::is_string),
+                        "{place}"
+                    );
+                    walk(field, &place);
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|item| walk(item, place)),
+            _ => {}
+        }
+    }
+    let mut added_up = 0;
+    for file in recordings() {
+        let output = top().args(["--once", "--format", "json", "--recording"]).arg(&file).output().unwrap();
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(report["schema"], "shardfit/top/1");
+        walk(&report, &file.display().to_string());
+        for card in report["cards"].as_array().unwrap() {
+            let bytes = |name: &str| card["memory"][name].as_u64();
+            if let (Some(total), Some(reserved), Some(used), Some(free)) =
+                (bytes("total_bytes"), bytes("reserved_bytes"), bytes("used_bytes"), bytes("free_bytes"))
+            {
+                assert_eq!(total, reserved + used + free, "{}: {card}", file.display());
+            }
+            if let (Some(own), Some(others)) = (bytes("own_bytes"), bytes("other_processes_bytes")) {
+                assert_eq!(Some(own + others), bytes("used_bytes"));
+                added_up += 1;
+            }
+        }
+    }
+    assert!(added_up >= 3);
+}
+
+/// The published schema names every field that is printed.
+#[test]
+fn the_schema_knows_every_field() {
+    let schema = serde_json::to_value(shardfit::report::top::schema()).unwrap();
+    let known = schema.to_string();
+    for file in recordings() {
+        let output = top().args(["--once", "--format", "json", "--recording"]).arg(&file).output().unwrap();
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let cards = report["cards"].as_array().unwrap().iter();
+        let objects = cards.chain(report["processes"].as_array().unwrap()).chain([&report]);
+        for name in objects.flat_map(|object| object.as_object().unwrap().keys()) {
+            assert!(known.contains(&format!("\"{name}\":")), "{name} is not in the schema");
+        }
+    }
+}
+
+#[test]
+fn the_live_screen_needs_a_terminal() {
+    let recording = &recordings()[0];
+    golden("no_terminal", &contract(top().arg("--recording").arg(recording)));
+    golden("json_without_once", &contract(top().args(["--format", "json", "--recording"]).arg(recording)));
+    golden("markdown", &contract(top().args(["--once", "--format", "markdown", "--recording"]).arg(recording)));
+}
+
+#[test]
+fn bad_input_is_named() {
+    let exit_2_with = |arguments: &[&str], words: &str| {
+        let shown = contract(top().args(arguments));
+        assert!(shown.starts_with("exit code: 2\n") && shown.contains(words), "{arguments:?}: {shown}");
+    };
+    exit_2_with(&["--once", "--recording", "nowhere.json"], "nowhere.json` cannot be read");
+    exit_2_with(&["--once", "--recording", "Cargo.toml"], "`Cargo.toml` is not a recording");
+    exit_2_with(&["--interval", "0"], "between `0.1s` and `60s`");
+    exit_2_with(&["--interval", "often"], "`often` is not an interval");
+}
+
+#[test]
+fn without_a_driver_the_machine_cannot_answer() {
+    let opened = NvmlProbe::open(Wanted::MEMORY);
+    let output = top().arg("--once").output().unwrap();
+    match opened {
+        Err(ProbeError::LibraryMissing) => {
+            assert_eq!(output.status.code(), Some(3));
+            let stderr = String::from_utf8(output.stderr).unwrap();
+            assert!(stderr.starts_with("error: no NVIDIA driver is installed here"), "{stderr}");
+        }
+        // A machine with cards, or with half a driver, gives the answer that belongs to it.
+        Err(_) => assert_eq!(output.status.code(), Some(3)),
+        Ok(_) => assert!(matches!(output.status.code(), Some(0 | 3))),
+    }
+}
