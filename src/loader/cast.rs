@@ -77,16 +77,16 @@ impl Cast {
     /// The most by which a conversion multiplies bytes (half to double).
     pub(super) const WIDEST: u64 = 4;
 
-    /// Target bytes of `source` bytes of whole elements.
+    /// Target bytes of `source` bytes of whole elements; saturates.
     #[must_use]
     pub const fn target_bytes(self, source: u64) -> u64 {
-        source / self.from.bytes() * self.to.bytes()
+        (source / self.from.bytes()).saturating_mul(self.to.bytes())
     }
 
-    /// Source bytes of the whole elements that fit `target` bytes.
+    /// Source bytes of the whole elements that fit `target` bytes; saturates.
     #[must_use]
     pub const fn source_bytes(self, target: u64) -> u64 {
-        target / self.to.bytes() * self.from.bytes()
+        (target / self.to.bytes()).saturating_mul(self.from.bytes())
     }
 
     /// Converts little-endian elements, rounding to nearest, ties to even, as torch does (which goes from double to half through single).

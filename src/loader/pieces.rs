@@ -76,9 +76,9 @@ pub(super) fn target_bytes(cast: Option<Cast>, source: u64) -> u64 {
     cast.map_or(source, |cast| cast.target_bytes(source))
 }
 
-/// Bytes that a copy writes.
+/// Bytes that a copy writes; saturates.
 pub(super) fn placed_bytes(copy: &StridedCopy, cast: Option<Cast>) -> u64 {
-    target_bytes(cast, copy.width) * copy.rows
+    target_bytes(cast, copy.width).saturating_mul(copy.rows)
 }
 
 /// Splits a copy into portions of which each writes at most `room` bytes (at least 8, so that an element fits).

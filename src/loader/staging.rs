@@ -211,6 +211,37 @@ impl Turns {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::loader::device::{Cards, HostCards};
+
+    /// Shares the buffer, as copies in flight do, and fails when asked to.
+    struct InFlight(#[expect(dead_code, reason = "held as a card holds it")] Arc<StagingBuffer>, bool);
+
+    impl Transfer for InFlight {
+        fn wait(self: Box<Self>) -> Result<(), DeviceError> {
+            if self.1 { Err(DeviceError::NoSuchDevice { index: 0, available: 0 }) } else { Ok(()) }
+        }
+    }
+
+    #[test]
+    fn a_buffer_cannot_be_written_while_copies_leave_it() {
+        let device = HostCards::new(&[Bytes::mib(1)]).open(0).unwrap();
+        let mut slot = Slot::new(device.as_ref(), SMALLEST_BUFFER).unwrap();
+        let in_flight = |slot: &mut Slot, fails| {
+            let transfer = Box::new(InFlight(Arc::clone(slot.shared()), fails));
+            slot.sent(Sent { transfer, rank: 3, tensor: 0, file: 0, bytes: 5 });
+        };
+        assert!(slot.exclusive().is_some());
+        in_flight(&mut slot, false);
+        in_flight(&mut slot, false);
+        assert!(slot.exclusive().is_none());
+        let mut arrived = Vec::new();
+        assert!(slot.drain(|rank, bytes| arrived.push((rank, bytes))).is_ok());
+        assert_eq!(arrived, [(3, 5), (3, 5)]);
+        assert!(slot.exclusive().is_some());
+        in_flight(&mut slot, true);
+        in_flight(&mut slot, false);
+        assert!(slot.drain(|_, _| {}).is_err_and(|unsent| unsent.rank == 3));
+    }
 
     #[test]
     fn staging_never_exceeds_what_was_stated() {

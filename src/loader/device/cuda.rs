@@ -595,7 +595,11 @@ impl Fence {
         self.waited = true;
         self.context.enter()?;
         // SAFETY: the event is ours.
-        self.context.check("cuEventSynchronize", unsafe { (self.context.api.event_synchronize)(self.event) })
+        let code = unsafe { (self.context.api.event_synchronize)(self.event) };
+        self.context.check("cuEventSynchronize", code).inspect_err(|_| {
+            // The copies may go on all the same: their source must not be given back before they are over.
+            let _ = self.context.synchronize();
+        })
     }
 }
 
