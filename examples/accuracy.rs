@@ -1,10 +1,12 @@
-//! Compares the estimator with stored facts: `cargo run --release --example accuracy -- [parameters|shards] [--all]`.
+//! Compares the estimator with stored facts: `cargo run --release --example accuracy -- [parameters|maps|shards|transformers] [--all]`.
 //!
 //! Prints one table a topic; `--all` lists each row that differs.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "an example prints, and reads stored facts")]
 
 #[path = "../tests/corpus/mod.rs"]
 mod corpus;
+#[path = "../tests/corpus/maps.rs"]
+mod maps;
 #[path = "../tests/corpus/shards.rs"]
 mod shards;
 
@@ -16,6 +18,10 @@ fn main() {
     let wanted = |topic: &str| arguments.iter().all(|a| a.starts_with("--")) || arguments.iter().any(|a| a == topic);
     if wanted("parameters") {
         parameters(all);
+    }
+    if wanted("maps") {
+        device_maps("device_maps.jsonl", "4.57.6", all);
+        device_maps("device_maps_v5.jsonl", "5.23.0", all);
     }
     if wanted("shards") {
         for version in ["0.11.2", "0.25.1"] {
@@ -51,6 +57,34 @@ fn parameters(all: bool) {
     }
 }
 
+/// Device maps by model.
+fn device_maps(file: &str, version: &str, all: bool) {
+    let mut table = BTreeMap::<String, (u32, u32, u32)>::new();
+    for row in corpus::rows(&format!("oracle/{file}")) {
+        let id = row["model"].as_str().unwrap();
+        let entry = table.entry(id.to_owned()).or_default();
+        entry.0 += 1;
+        let Some(Ok(model)) = corpus::model(id) else { continue };
+        entry.1 += 1;
+        let compared = maps::compare(&model, &row, maps::version(version));
+        if compared.exact() {
+            entry.2 += 1;
+        } else if all {
+            println!("  {id} {} {}: {compared:?}", row["max_memory_name"], row["mode"]);
+        }
+    }
+    print_counts(&format!("device maps of transformers {version} (rows, read, exact)"), &table);
+}
+
+fn print_counts(title: &str, table: &BTreeMap<String, (u32, u32, u32)>) {
+    println!("{title}");
+    for (kind, (rows, read, exact)) in table {
+        println!("  {kind:58} {rows:4} {read:4} {exact:4}");
+    }
+    let sum = |f: fn(&(u32, u32, u32)) -> u32| table.values().map(f).sum::<u32>();
+    println!("  {:58} {:4} {:4} {:4}", "all", sum(|t| t.0), sum(|t| t.1), sum(|t| t.2));
+}
+
 /// Bytes per rank by architecture and quantisation.
 fn per_rank(version: &str, all: bool) {
     let card = shards::h100();
@@ -73,10 +107,5 @@ fn per_rank(version: &str, all: bool) {
             Ok(_) | Err(_) => {}
         }
     }
-    println!("vLLM {version}, bytes per rank (rows, read, exact constructed and resident)");
-    for (kind, (rows, read, exact)) in &table {
-        println!("  {kind:58} {rows:4} {read:4} {exact:4}");
-    }
-    let sum = |f: fn(&(u32, u32, u32)) -> u32| table.values().map(f).sum::<u32>();
-    println!("  {:58} {:4} {:4} {:4}", "all", sum(|t| t.0), sum(|t| t.1), sum(|t| t.2));
+    print_counts(&format!("vLLM {version}, bytes per rank (rows, read, exact constructed and resident)"), &table);
 }

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "stored facts are known to be whole")]
 
 mod corpus;
+#[path = "corpus/maps.rs"]
+mod maps;
 #[path = "corpus/shards.rs"]
 mod shards;
 
@@ -67,4 +69,20 @@ fn bytes_per_rank_are_exact() {
         exact += 1;
     }
     assert!(exact >= 520, "only {exact} rows were compared");
+}
+
+/// Every layer and module of a device map, the caps it was made under and the bytes on each device: both planners.
+#[test]
+fn device_maps_are_exact() {
+    for (file, version, least) in [("device_maps", "4.57.6", 450), ("device_maps_v5", "5.23.0", 180)] {
+        let mut compared = 0;
+        for row in corpus::rows(&format!("oracle/{file}.jsonl")) {
+            let id = row["model"].as_str().unwrap();
+            let Some(Ok(model)) = corpus::model(id) else { continue };
+            let result = maps::compare(&model, &row, maps::version(version));
+            assert!(result.exact(), "{id} {} {}: {result:?}", row["max_memory_name"], row["mode"]);
+            compared += 1;
+        }
+        assert!(compared >= least, "only {compared} maps of {version} were compared");
+    }
 }

@@ -3,11 +3,8 @@
 use std::ops::Range;
 
 use super::slices::Member;
-use super::{
-    BoxCopy, Device, DeviceMap, Fill, Layout, Rank, RankTensor, ShardError, ShardingRules, SourceTensor, Split, Stage,
-    Where,
-};
-use crate::model::{Axis, Dim, IndexSet, Instances, Kind, Model, Module, Role, Segment, StoredTensor, bias};
+use super::{BoxCopy, Fill, Layout, Rank, RankTensor, ShardError, ShardingRules, SourceTensor, Split, Stage, Where};
+use crate::model::{Axis, Dim, Instances, Kind, Model, Module, Role, Segment, StoredTensor, bias};
 use crate::units::DType;
 
 /// The tensors of one rank, in the order of construction.
@@ -25,17 +22,12 @@ pub fn shard(model: &Model, layout: Layout, rules: &ShardingRules, rank: Rank) -
     Shard { model, rules, share: Share::Stage(stage), member }.tensors()
 }
 
-/// The tensors that a device map puts on one device, in the order of construction. Modules stay whole.
+/// All tensors of a model on one device, in the order of construction.
 ///
 /// # Errors
 /// Never for rules that split nothing; the type is that of [`shard`].
-pub fn device_share(
-    model: &Model,
-    rules: &ShardingRules,
-    map: &DeviceMap,
-    device: Device,
-) -> Result<Vec<RankTensor>, ShardError> {
-    Shard { model, rules, share: Share::Device(map, device), member: Member { rank: 0, size: 1 } }.tensors()
+pub fn whole_model(model: &Model, rules: &ShardingRules) -> Result<Vec<RankTensor>, ShardError> {
+    Shard { model, rules, share: Share::Whole, member: Member { rank: 0, size: 1 } }.tensors()
 }
 
 /// Whether an engine that fuses this role builds the two as one tensor.
@@ -47,8 +39,8 @@ fn same_group(first: &Module, other: &Module) -> bool {
 enum Share<'a> {
     /// Those of a pipeline stage.
     Stage(&'a Stage),
-    /// Those that a map puts on a device.
-    Device(&'a DeviceMap, Device),
+    /// All of them.
+    Whole,
 }
 
 struct Shard<'a> {
@@ -76,7 +68,7 @@ impl Shard<'_> {
             }
         }
         for generated in &self.rules.generated {
-            if let Some(place) = self.instances(&generated.name, &generated.instances) {
+            if let Some(place) = self.instances(&generated.instances) {
                 tensors.push(RankTensor {
                     name: generated.name.clone(),
                     place,
@@ -99,29 +91,21 @@ impl Shard<'_> {
                     Role::TokenEmbedding | Role::PositionEmbedding => stage.embedding,
                     Role::LmHead => stage.head,
                     Role::Norm if !matches!(module.instances, Instances::Layers(_)) => stage.final_norm,
-                    _ => return self.instances(&module.path, &module.instances),
+                    _ => return self.instances(&module.instances),
                 };
                 built.then_some(Where::Once)
             }
-            // A tied head follows the embedding: both are one tensor.
-            Share::Device(..) => self.instances(source_path(module), &module.instances),
+            Share::Whole => self.instances(&module.instances),
         }
     }
 
-    fn instances(&self, path: &str, instances: &Instances) -> Option<Where> {
+    fn instances(&self, instances: &Instances) -> Option<Where> {
         match (instances, &self.share) {
-            (Instances::First | Instances::Last, Share::Stage(_)) => Some(Where::Once),
-            (Instances::First | Instances::Last, Share::Device(map, device)) => {
-                (map.device_of(path) == *device).then_some(Where::Once)
-            }
+            (Instances::First | Instances::Last, _) => Some(Where::Once),
             (Instances::Layers(layers), share) => {
                 let own = match share {
                     Share::Stage(stage) => layers.within(&stage.layers),
-                    Share::Device(map, device) => IndexSet::from_indices(
-                        layers
-                            .iter()
-                            .filter(|layer| map.device_of(&path.replacen("{}", &layer.to_string(), 1)) == *device),
-                    ),
+                    Share::Whole => layers.clone(),
                 };
                 (!own.is_empty()).then_some(Where::Layers(own))
             }
@@ -217,7 +201,7 @@ impl Shard<'_> {
     fn has_embedding(&self) -> bool {
         match self.share {
             Share::Stage(stage) => stage.embedding,
-            Share::Device(..) => true,
+            Share::Whole => true,
         }
     }
 

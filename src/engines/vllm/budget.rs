@@ -355,6 +355,7 @@ impl Start<'_> {
             refusals,
             warnings: self.warnings(limit),
             assumptions: Vec::new(),
+            offload: None,
         })
     }
 
