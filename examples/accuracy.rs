@@ -7,6 +7,8 @@
 mod corpus;
 #[path = "../tests/corpus/maps.rs"]
 mod maps;
+#[path = "../tests/corpus/runs.rs"]
+mod runs;
 #[path = "../tests/corpus/shards.rs"]
 mod shards;
 
@@ -22,6 +24,9 @@ fn main() {
     if wanted("maps") {
         device_maps("device_maps.jsonl", "4.57.6", all);
         device_maps("device_maps_v5.jsonl", "5.23.0", all);
+    }
+    if wanted("transformers") {
+        transformers_runs(all);
     }
     if wanted("shards") {
         for version in ["0.11.2", "0.25.1"] {
@@ -74,6 +79,60 @@ fn device_maps(file: &str, version: &str, all: bool) {
         }
     }
     print_counts(&format!("device maps of transformers {version} (rows, read, exact)"), &table);
+}
+
+/// Peaks of published Transformers runs.
+fn transformers_runs(all: bool) {
+    let mut series = BTreeMap::<(String, String), Vec<f64>>::new();
+    let mut unread = 0;
+    for row in corpus::rows("runs/others.jsonl") {
+        let Some(run) = runs::run(&row) else { continue };
+        let id = row["model"].as_str().unwrap();
+        let Some(Ok(model)) = corpus::model(id) else {
+            unread += 1;
+            continue;
+        };
+        let plan = match runs::plan(&model, &run) {
+            Ok(plan) => plan,
+            Err(error) => {
+                println!("  {id}: {error}");
+                continue;
+            }
+        };
+        let ours = runs::allocated(&plan).0 as f64;
+        let error = ours / run.peak as f64 - 1.0;
+        let quantization = row["quantization"].as_str().unwrap_or("none");
+        series.entry((run.version.to_string(), quantization.to_owned())).or_default().push(error);
+        // The tables of 4.51 show what is held in the end, without any activation of the prompt.
+        if run.version.minor == 51 {
+            let held = runs::held(&plan).0 as f64 / run.peak as f64 - 1.0;
+            series.entry((format!("{} held", run.version), quantization.to_owned())).or_default().push(held);
+        }
+        if all {
+            let mib = |bytes: f64| bytes / 1048576.0;
+            println!(
+                "  {:28} {:9} {:1} cards {:6} tokens: {:9.0} MiB, measured {:9.0}, {:+6.1} %, held {:9.0}",
+                id.trim_start_matches("Qwen/"),
+                quantization,
+                row["gpu_count"],
+                row["batch"]["input_tokens"],
+                mib(ours),
+                mib(run.peak as f64),
+                error * 100.0,
+                mib(runs::held(&plan).0 as f64),
+            );
+        }
+    }
+    println!(
+        "peak allocated in published Transformers runs (runs, median and mean absolute error, worst); {unread} not read"
+    );
+    for ((version, quantization), errors) in &series {
+        let mut sizes: Vec<f64> = errors.iter().map(|e| e.abs() * 100.0).collect();
+        sizes.sort_by(f64::total_cmp);
+        let mean = sizes.iter().sum::<f64>() / sizes.len() as f64;
+        let (median, worst) = (sizes[sizes.len() / 2], sizes[sizes.len() - 1]);
+        println!("  {version:11} {quantization:10} {:4} {median:6.2} % {mean:6.2} % {worst:6.2} %", sizes.len());
+    }
 }
 
 fn print_counts(title: &str, table: &BTreeMap<String, (u32, u32, u32)>) {

@@ -4,6 +4,8 @@
 mod corpus;
 #[path = "corpus/maps.rs"]
 mod maps;
+#[path = "corpus/runs.rs"]
+mod runs;
 #[path = "corpus/shards.rs"]
 mod shards;
 
@@ -84,5 +86,23 @@ fn device_maps_are_exact() {
             compared += 1;
         }
         assert!(compared >= least, "only {compared} maps of {version} were compared");
+    }
+}
+
+/// Published sums of what torch had allocated at most, run by run: the mean of the misses stays below a tenth in every series.
+#[test]
+fn published_peaks_of_transformers_are_near() {
+    let mut series: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    for row in corpus::rows("runs/others.jsonl") {
+        let Some(run) = runs::run(&row) else { continue };
+        let Some(Ok(model)) = corpus::model(row["model"].as_str().unwrap()) else { continue };
+        let plan = runs::plan(&model, &run).unwrap();
+        let miss = (runs::allocated(&plan).0 as f64 / run.peak as f64 - 1.0).abs();
+        series.entry(run.version.to_string()).or_default().push(miss);
+    }
+    assert!(series.values().map(Vec::len).sum::<usize>() >= 60, "{series:?}");
+    for (version, misses) in series {
+        let mean = misses.iter().sum::<f64>() / misses.len() as f64;
+        assert!(mean < 0.1, "{version}: {mean:.3} over {} runs", misses.len());
     }
 }

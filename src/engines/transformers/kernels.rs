@@ -80,15 +80,12 @@ pub(super) fn scratch(tensors: &[RankTensor], model: &Model, options: &Options) 
             };
             Some(("scratch of the GPTQ kernels", estimate))
         }
-        ("gptq" | "awq", _) => {
+        // Published peaks of AWQ show none of it, those of 8-bit GPTQ mostly do.
+        ("gptq" | "awq", bits) => {
             let rule = "largest matrix in half precision";
-            let estimate = Estimate::between(
-                Bytes::ZERO,
-                Bytes(dequantized),
-                Bytes(dequantized),
-                Basis::Profile,
-                Formula::plain(rule),
-            );
+            let expected = if bits == 8 { Bytes(dequantized) } else { Bytes::ZERO };
+            let estimate =
+                Estimate::between(Bytes::ZERO, expected, Bytes(dequantized), Basis::Profile, Formula::plain(rule));
             Some(("a matrix dequantised for long prompts", estimate))
         }
         _ => None,

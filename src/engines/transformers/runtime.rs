@@ -71,7 +71,7 @@ impl Runtime<'_> {
         let layers =
             if groups.is_empty() { Bytes::ZERO } else { self.layer(self.rows(prompt)).max(self.attention(prompt)) };
         let first = self.cache_after_prompt(groups, prompt) + layers.max(self.scores(self.rows(prompt), duties));
-        let step = self.growth(groups, length) + self.expanded(groups, length);
+        let step = self.growth(groups, length, duties) + self.expanded(groups, length);
         Peaks {
             prefill: first.saturating_sub(self.cache(groups, length)),
             decode: step.max(self.scores(self.options.sequences, duties)),
@@ -115,9 +115,14 @@ impl Runtime<'_> {
     }
 
     /// The cache that a step builds beside the one it replaces.
-    fn growth(&self, groups: &[KvGroup], length: u64) -> Bytes {
+    fn growth(&self, groups: &[KvGroup], length: u64, duties: Duties) -> Bytes {
         if self.version < CACHE_OBJECT {
-            return self.cache(groups, length);
+            // The first step also still holds the scores of the whole prompt; the last one has the longest cache.
+            let prompt = self.options.prompt(length);
+            let scores = if duties.input { self.model.vocab_size.saturating_mul(4) } else { 0 };
+            let held = Bytes(self.rows(prompt).saturating_mul(scores));
+            let first = self.cache_after_prompt(groups, prompt) * 2 + held;
+            return first.saturating_sub(self.cache(groups, length)).max(self.cache(groups, length));
         }
         // Keys, then values, of one layer at a time.
         groups.iter().map(|g| Bytes(g.page_bytes.0 / 2) * self.rows(length)).max().unwrap_or(Bytes::ZERO)
