@@ -95,7 +95,7 @@ fn published_peaks_of_transformers_are_near() {
     let mut series: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for row in corpus::rows("runs/others.jsonl") {
         let Some(run) = runs::run(&row) else { continue };
-        let Some(Ok(model)) = corpus::model(row["model"].as_str().unwrap()) else { continue };
+        let Some(Ok(model)) = corpus::model_or_sibling(row["model"].as_str().unwrap()) else { continue };
         let plan = runs::plan(&model, &run).unwrap();
         let miss = (runs::allocated(&plan).0 as f64 / run.peak as f64 - 1.0).abs();
         series.entry(run.version.to_string()).or_default().push(miss);
