@@ -1,7 +1,11 @@
 //! The direction of imports, read from `src/`: the middle never imports the edge, and a module imports only to its left. With it the
 //! rules that no lint holds: where `unsafe` may stand, who may print, and that the middle reaches no file, clock or environment.
 
-#![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "reads the sources, and stops at the first surprise")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "reads the sources, and stops at the first surprise"
+)]
 
 #[path = "architecture/rules.rs"]
 mod rules;
@@ -115,8 +119,14 @@ fn what_is_right_is_left_alone() {
     for (path, text) in [
         ("planning/search.rs", "use crate::engines::Engine; use crate::units::Bytes; use super::Verdict;"),
         ("cli/commands/plan.rs", "use crate::planning; use crate::probe::Probe; use super::super::Exit;"),
-        ("units/bytes.rs", "//! See [`crate::report`].\n// use crate::cli;\n/* crate::probe /* nested */ crate::cli */"),
-        ("units/bytes.rs", r##"const S: &str = "crate::cli"; const R: &str = r#"use crate::"tui""#; const C: char = '"';"##),
+        (
+            "units/bytes.rs",
+            "//! See [`crate::report`].\n// use crate::cli;\n/* crate::probe /* nested */ crate::cli */",
+        ),
+        (
+            "units/bytes.rs",
+            r##"const S: &str = "crate::cli"; const R: &str = r#"use crate::"tui""#; const C: char = '"';"##,
+        ),
         ("units/bytes.rs", "fn f<'a>(x: &'a str) -> &'a str { x }\n#[cfg(test)]\nmod tests { use crate::cli::Exit; }"),
         ("units/bytes.rs", "#[cfg(test)]\nuse crate::report::Tool;\nfn f() {}"),
         ("sharding/slices.rs", "use super::report;"),
@@ -154,7 +164,8 @@ fn unsafe_printing_and_reaching_out_are_found() {
     );
     assert!(rules::printing(&made_up("cli/output.rs", loud)).is_empty());
 
-    let outside = "use std::fs;\nuse std::{fmt, env};\nfn f() { std::thread::sleep(x) }\nuse std::time::{Duration, Instant};";
+    let outside =
+        "use std::fs;\nuse std::{fmt, env};\nfn f() { std::thread::sleep(x) }\nuse std::time::{Duration, Instant};";
     assert_eq!(rules::reaching_out(&made_up("report/mod.rs", outside)).len(), 4);
     assert!(rules::reaching_out(&made_up("loader/mod.rs", outside)).is_empty());
     assert!(rules::reaching_out(&made_up("report/mod.rs", "use std::time::Duration; use std::fmt;")).is_empty());

@@ -64,7 +64,8 @@ pub fn imports(file: &SourceFile) -> Vec<String> {
             let what = format!("`{home}` belongs to the middle and imports `{module}`, which is the edge");
             return Some(at(file, line, &what));
         }
-        (rank(&module)? >= own).then(|| at(file, line, &format!("`{home}` imports `{module}`, which is not to its left")))
+        (rank(&module)? >= own)
+            .then(|| at(file, line, &format!("`{home}` imports `{module}`, which is not to its left")))
     });
     wrong.collect()
 }

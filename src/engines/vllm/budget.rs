@@ -20,6 +20,7 @@ use crate::units::{Basis, Bytes, DType, Estimate, Formula, Fraction, Tokens};
 pub fn plan(deployment: &Deployment<'_>, era: &VllmEra) -> Result<EnginePlan, EngineError> {
     let Deployment { model, settings, fleet, .. } = *deployment;
     let layout = layout(settings)?;
+    refusals::heads_divide(model, layout.tp)?;
     let first = fleet.cards.first().ok_or_else(|| EngineError::Unknown("the fleet has no cards".to_owned()))?;
     let dtype = defaults::dtype(settings, model, first)?;
     let rules = sharding::rules(model, layout, dtype, settings.layer_partition.as_deref())
@@ -55,6 +56,7 @@ pub fn plan(deployment: &Deployment<'_>, era: &VllmEra) -> Result<EnginePlan, En
 pub fn shards(deployment: &Deployment<'_>) -> Result<Vec<RankShard>, EngineError> {
     let Deployment { model, settings, fleet, .. } = *deployment;
     let layout = layout(settings)?;
+    refusals::heads_divide(model, layout.tp)?;
     let first = fleet.cards.first().ok_or_else(|| EngineError::Unknown("the fleet has no cards".to_owned()))?;
     let dtype = defaults::dtype(settings, model, first)?;
     let refused = |e: ShardError| refusals::does_not_divide(&e, model);
