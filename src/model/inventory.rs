@@ -31,8 +31,8 @@ impl TensorTemplate {
     pub fn names(&self) -> Vec<String> {
         match &self.instances {
             Instances::First | Instances::Last => vec![self.name.clone()],
-            Instances::Layers(layers) => {
-                layers.iter().map(|layer| self.name.replacen("{}", &layer.to_string(), 1)).collect()
+            Instances::Layers(indices) | Instances::Blocks(indices) => {
+                indices.iter().map(|index| self.name.replacen("{}", &index.to_string(), 1)).collect()
             }
         }
     }
@@ -92,7 +92,7 @@ impl Model {
                 all.push(TensorTemplate { name, instances: module.instances.clone(), part: module.part, dtype, shape });
             };
             match &module.kind {
-                Kind::Linear { input, output, bias: has_bias } => {
+                Kind::Linear { input, output, bias: has_bias } | Kind::Conv1d { input, output, bias: has_bias } => {
                     let rows = output.iter().map(|s| s.rows).fold(0, u64::saturating_add);
                     for tensor in &self.format(module).tensors {
                         push(&tensor.name, tensor.shape(*input, rows), tensor.dtype.or(dtype));
@@ -105,6 +105,12 @@ impl Model {
                 Kind::Vectors { width, names } => {
                     for name in *names {
                         push(name, vec![*width], dtype);
+                    }
+                }
+                Kind::HeadVectors { heads, width } => push("weight", vec![heads.rows, *width], dtype),
+                Kind::Tensors(tensors) => {
+                    for (name, shape) in tensors {
+                        push(name, shape.clone(), dtype);
                     }
                 }
             }

@@ -10,12 +10,18 @@ pub enum Role {
     TokenEmbedding,
     /// Position → hidden state.
     PositionEmbedding,
+    /// Position in an image → hidden state of a vision tower.
+    PatchPositionEmbedding,
+    /// Between an embedding and a hidden state of another width.
+    EmbeddingProjection,
     /// Hidden state → logits.
     LmHead,
     /// Layer norm over the hidden state.
     Norm,
     /// Norm of queries or keys, one head wide or as wide as all heads.
     QueryKeyNorm,
+    /// Norm of queries or keys with weights of its own for each head.
+    PerHeadNorm,
     /// Queries, keys and values (one module each, or stored fused).
     QueryKeyValue,
     /// Attention heads → hidden state.
@@ -26,6 +32,8 @@ pub enum Role {
     Up,
     /// Last matrix of a feed-forward layer.
     Down,
+    /// Anything that has no part in the above: convolutions over patches, projectors that are no feed-forward layer.
+    Other,
 }
 
 /// Which model modules one template stands for.
@@ -37,6 +45,8 @@ pub enum Instances {
     Last,
     /// One module in each of these layers; `{}` in the path is the layer.
     Layers(IndexSet),
+    /// One module in each of these blocks of a tower beside the layers; `{}` in the path is the block.
+    Blocks(IndexSet),
 }
 
 impl Instances {
@@ -45,7 +55,7 @@ impl Instances {
     pub fn count(&self) -> u64 {
         match self {
             Self::First | Self::Last => 1,
-            Self::Layers(layers) => layers.len(),
+            Self::Layers(indices) | Self::Blocks(indices) => indices.len(),
         }
     }
 }
@@ -68,6 +78,13 @@ pub enum SegmentKind {
     QueryHeads(u64),
     /// Key or value heads: whole heads, replicated when ranks outnumber them.
     KeyValueHeads(u64),
+    /// Queries, keys and values of one attention, stored group by group: the group's query heads, its key head, its value head.
+    HeadGroups {
+        /// Query heads of all groups together.
+        query_heads: u64,
+        /// Groups, which is to say key/value heads.
+        groups: u64,
+    },
 }
 
 /// A module's parameters.
@@ -75,6 +92,15 @@ pub enum SegmentKind {
 pub enum Kind {
     /// A matrix `output × input`, with a bias of its output width or none. Quantisation schemes apply to these.
     Linear {
+        /// Input features.
+        input: u64,
+        /// Output features by meaning, in storage order.
+        output: Vec<Segment>,
+        /// Whether there is a bias.
+        bias: bool,
+    },
+    /// As [`Kind::Linear`], stored `input × output` (the `Conv1D` of GPT-2).
+    Conv1d {
         /// Input features.
         input: u64,
         /// Output features by meaning, in storage order.
@@ -96,6 +122,15 @@ pub enum Kind {
         /// Parameter names.
         names: &'static [&'static str],
     },
+    /// A vector of `width` for each head: one parameter, `weight`.
+    HeadVectors {
+        /// The heads; as many rows.
+        heads: Segment,
+        /// Features of a head.
+        width: u64,
+    },
+    /// Parameters of other shapes, kept whole: name and shape of each.
+    Tensors(Vec<(String, Vec<u64>)>),
 }
 
 /// One module, standing for all its instances.
@@ -128,12 +163,17 @@ impl Module {
     #[must_use]
     pub fn parameters(&self) -> u64 {
         match &self.kind {
-            Kind::Linear { input, output, bias } => {
-                let rows: u64 = output.iter().map(|s| s.rows).sum();
+            Kind::Linear { input, output, bias } | Kind::Conv1d { input, output, bias } => {
+                let rows = output.iter().map(|s| s.rows).fold(0, u64::saturating_add);
                 rows.saturating_mul(input.saturating_add(u64::from(*bias)))
             }
             Kind::Table { rows, width } => rows.saturating_mul(*width),
             Kind::Vectors { width, names } => width.saturating_mul(names.len() as u64),
+            Kind::HeadVectors { heads, width } => heads.rows.saturating_mul(*width),
+            Kind::Tensors(tensors) => {
+                let elements = |shape: &[u64]| shape.iter().copied().fold(1, u64::saturating_mul);
+                tensors.iter().map(|(_, shape)| elements(shape)).fold(0, u64::saturating_add)
+            }
         }
     }
 }

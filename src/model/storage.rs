@@ -85,7 +85,17 @@ impl Format {
     /// One weight, `output × input`.
     #[must_use]
     pub fn plain() -> Self {
-        let dims = vec![Dim::each(Axis::Output), Dim::each(Axis::Input)];
+        Self::weight([Axis::Output, Axis::Input])
+    }
+
+    /// One weight, `input × output`.
+    #[must_use]
+    pub fn transposed() -> Self {
+        Self::weight([Axis::Input, Axis::Output])
+    }
+
+    fn weight(axes: [Axis; 2]) -> Self {
+        let dims = axes.into_iter().map(Dim::each).collect();
         Self { tensors: vec![StoredTensor { name: "weight".to_owned(), dtype: None, dims }] }
     }
 }
@@ -171,7 +181,14 @@ impl Quantization {
         let by_role = match module.role {
             Role::QueryKeyValue | Role::AttentionOutput | Role::GateUp | Role::Up | Role::Down => true,
             Role::LmHead => self.lm_head,
-            Role::TokenEmbedding | Role::PositionEmbedding | Role::Norm | Role::QueryKeyNorm => false,
+            Role::TokenEmbedding
+            | Role::PositionEmbedding
+            | Role::PatchPositionEmbedding
+            | Role::EmbeddingProjection
+            | Role::Norm
+            | Role::QueryKeyNorm
+            | Role::PerHeadNorm
+            | Role::Other => false,
         };
         by_role && !self.excluded.iter().any(|name| module.path.contains(name.as_str()))
     }

@@ -7,7 +7,9 @@ use super::{
     BoxCopy, Device, DeviceMap, Fill, Layout, Rank, RankTensor, ShardError, ShardingRules, SourceTensor, Split, Stage,
     Where,
 };
-use crate::model::{Axis, Dim, IndexSet, Instances, Kind, Model, Module, Role, Segment, StoredTensor, bias};
+use crate::model::{
+    Axis, Dim, IndexSet, Instances, Kind, Model, Module, Part, Role, Segment, SegmentKind, StoredTensor, bias,
+};
 use crate::units::DType;
 
 /// The tensors of one rank, in the order of construction.
@@ -41,6 +43,13 @@ pub fn device_share(
 /// Whether an engine that fuses this role builds the two as one tensor.
 fn same_group(first: &Module, other: &Module) -> bool {
     first.role == other.role && first.instances == other.instances && first.parent() == other.parent()
+}
+
+/// The layers or blocks of a module that a map puts on a device.
+fn own_indices(map: &DeviceMap, device: Device, path: &str, indices: &IndexSet) -> Option<Where> {
+    let here = |index: &u32| map.device_of(&path.replacen("{}", &index.to_string(), 1)) == device;
+    let own = IndexSet::from_indices(indices.iter().filter(here));
+    (!own.is_empty()).then_some(Where::Layers(own))
 }
 
 /// Which modules are here.
@@ -95,13 +104,15 @@ impl Shard<'_> {
     fn place(&self, module: &Module) -> Option<Where> {
         match self.share {
             Share::Stage(stage) => {
-                let built = match module.role {
-                    Role::TokenEmbedding | Role::PositionEmbedding => stage.embedding,
-                    Role::LmHead => stage.head,
-                    Role::Norm if !matches!(module.instances, Instances::Layers(_)) => stage.final_norm,
-                    _ => return self.instances(&module.path, &module.instances),
+                let built = match (module.role, &module.instances) {
+                    // Towers are built on every stage.
+                    _ if module.part == Part::Vision => true,
+                    (Role::LmHead, _) => stage.head,
+                    (_, Instances::First) => stage.embedding,
+                    (_, Instances::Last) => stage.final_norm,
+                    (_, Instances::Layers(_) | Instances::Blocks(_)) => true,
                 };
-                built.then_some(Where::Once)
+                built.then(|| self.instances(&module.path, &module.instances)).flatten()
             }
             // A tied head follows the embedding: both are one tensor.
             Share::Device(..) => self.instances(source_path(module), &module.instances),
@@ -114,17 +125,13 @@ impl Shard<'_> {
             (Instances::First | Instances::Last, Share::Device(map, device)) => {
                 (map.device_of(path) == *device).then_some(Where::Once)
             }
-            (Instances::Layers(layers), share) => {
-                let own = match share {
-                    Share::Stage(stage) => layers.within(&stage.layers),
-                    Share::Device(map, device) => IndexSet::from_indices(
-                        layers
-                            .iter()
-                            .filter(|layer| map.device_of(&path.replacen("{}", &layer.to_string(), 1)) == *device),
-                    ),
-                };
+            (Instances::Layers(layers), Share::Stage(stage)) => {
+                let own = layers.within(&stage.layers);
                 (!own.is_empty()).then_some(Where::Layers(own))
             }
+            (Instances::Layers(layers), Share::Device(map, device)) => own_indices(map, *device, path, layers),
+            (Instances::Blocks(blocks), Share::Stage(_)) => Some(Where::Layers(blocks.clone())),
+            (Instances::Blocks(blocks), Share::Device(map, device)) => own_indices(map, *device, path, blocks),
         }
     }
 
@@ -142,6 +149,8 @@ impl Shard<'_> {
             return Ok(());
         }
         let path = match fused {
+            // What is stored as one keeps its name.
+            Some(_) if group.len() == 1 => first.path.clone(),
             Some(name) if first.parent().is_empty() => name.to_owned(),
             Some(name) => format!("{}.{name}", first.parent()),
             None => first.path.clone(),
@@ -162,14 +171,27 @@ impl Shard<'_> {
         match &first.kind {
             Kind::Vectors { width, names } => {
                 for name in *names {
-                    let source = SourceTensor {
-                        name: format!("{}.{name}", first.path),
-                        dtype: source_dtype,
-                        shape: vec![*width],
-                    };
-                    let whole = Range { start: 0, end: *width };
-                    push(name, None, (vec![*width], vec![BoxCopy { source, from: vec![whole], to: vec![0] }]));
+                    push(name, None, whole_tensor(first, name, &[*width], source_dtype));
                 }
+            }
+            Kind::Tensors(tensors) => {
+                for (name, shape) in tensors {
+                    push(name, None, whole_tensor(first, name, shape, source_dtype));
+                }
+            }
+            Kind::HeadVectors { heads, width } => {
+                let from = match self.rules.split(first.role) {
+                    Split::Column => self.member.segment(heads, self.rules.repeat_kv_heads, &first.path)?,
+                    Split::Replicated | Split::Row | Split::Vocabulary => 0..heads.rows,
+                };
+                let held = from.end - from.start;
+                let source = SourceTensor {
+                    name: format!("{}.weight", first.path),
+                    dtype: source_dtype,
+                    shape: vec![heads.rows, *width],
+                };
+                let copy = BoxCopy { source, from: vec![from, 0..*width], to: vec![0, 0] };
+                push("weight", None, (vec![held, *width], vec![copy]));
             }
             Kind::Table { rows, width } => {
                 let (from, padded) = match self.rules.split(first.role) {
@@ -184,7 +206,7 @@ impl Shard<'_> {
                 let copy = BoxCopy { source, from: vec![from, 0..*width], to: vec![0, 0] };
                 push("weight", None, (vec![padded, *width], vec![copy]));
             }
-            Kind::Linear { bias: has_bias, .. } => {
+            Kind::Linear { bias: has_bias, .. } | Kind::Conv1d { bias: has_bias, .. } => {
                 let parts = self.parts(group)?;
                 let floor = self.rules.floor_groups;
                 for tensor in &self.model.format(first).tensors {
@@ -225,7 +247,9 @@ impl Shard<'_> {
     fn parts(&self, group: &[Module]) -> Result<Vec<Features>, ShardError> {
         let mut parts = Vec::with_capacity(group.len());
         for module in group {
-            let Kind::Linear { input, output, .. } = &module.kind else { continue };
+            let (Kind::Linear { input, output, .. } | Kind::Conv1d { input, output, .. }) = &module.kind else {
+                continue;
+            };
             let rows = output.iter().map(|s| s.rows).fold(0, u64::saturating_add);
             let whole = Cut::whole;
             let (input_cut, output_cut) = match self.rules.split(module.role) {
@@ -248,14 +272,27 @@ impl Shard<'_> {
     fn column(&self, output: &[Segment], module: &Module) -> Result<Cut, ShardError> {
         let mut slices = Vec::with_capacity(output.len());
         let mut start = 0u64;
+        let repeat_kv = self.rules.repeat_kv_heads;
         for segment in output {
-            let own = self.member.segment(segment, self.rules.repeat_kv_heads, &module.path)?;
-            slices.push(start + own.start..start + own.end);
+            let own = match segment.kind {
+                SegmentKind::HeadGroups { query_heads, groups } => {
+                    self.member.head_groups(segment.rows, query_heads, groups, repeat_kv, &module.path)?
+                }
+                _ => vec![self.member.segment(segment, repeat_kv, &module.path)?],
+            };
+            slices.extend(own.into_iter().map(|slice| start + slice.start..start + slice.end));
             start = start.saturating_add(segment.rows);
         }
         let held = slices.iter().map(|s| s.end - s.start).fold(0, u64::saturating_add);
         Ok(Cut { slices, held })
     }
+}
+
+/// Shape and source of a parameter that is kept whole.
+fn whole_tensor(module: &Module, name: &str, shape: &[u64], dtype: Option<DType>) -> (Vec<u64>, Vec<BoxCopy>) {
+    let source = SourceTensor { name: format!("{}.{name}", module.path), dtype, shape: shape.to_vec() };
+    let from = shape.iter().map(|size| 0..*size).collect();
+    (shape.to_vec(), vec![BoxCopy { source, from, to: vec![0; shape.len()] }])
 }
 
 /// A rank's part of one matrix, in features.

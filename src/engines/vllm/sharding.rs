@@ -29,6 +29,7 @@ pub fn rules(
             (Role::TokenEmbedding, Split::Vocabulary),
             (Role::LmHead, Split::Vocabulary),
             (Role::QueryKeyValue, Split::Column),
+            (Role::PerHeadNorm, Split::Column),
             (Role::AttentionOutput, Split::Row),
             (Role::GateUp, Split::Column),
             (Role::Up, Split::Column),
