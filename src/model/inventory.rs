@@ -31,7 +31,7 @@ impl TensorTemplate {
     pub fn names(&self) -> Vec<String> {
         match &self.instances {
             Instances::First | Instances::Last => vec![self.name.clone()],
-            Instances::Layers(indices) | Instances::Blocks(indices) => {
+            Instances::Layers(indices) | Instances::Tower(indices) => {
                 indices.iter().map(|index| self.name.replacen("{}", &index.to_string(), 1)).collect()
             }
         }
@@ -107,7 +107,13 @@ impl Model {
                         push(name, vec![*width], dtype);
                     }
                 }
-                Kind::HeadVectors { heads, width } => push("weight", vec![heads.rows, *width], dtype),
+                Kind::Rows { output, parameters } => {
+                    let rows = output.iter().map(|s| s.rows).fold(0, u64::saturating_add);
+                    for parameter in parameters {
+                        let shape = std::iter::once(rows).chain(parameter.inner.iter().copied()).collect();
+                        push(parameter.name, shape, dtype);
+                    }
+                }
                 Kind::Tensors(tensors) => {
                     for (name, shape) in tensors {
                         push(name, shape.clone(), dtype);

@@ -20,8 +20,8 @@ pub enum Role {
     Norm,
     /// Norm of queries or keys, one head wide or as wide as all heads.
     QueryKeyNorm,
-    /// Norm of queries or keys with weights of its own for each head.
-    PerHeadNorm,
+    /// Norm of queries or keys that has a weight for each head: engines divide it with the heads.
+    HeadwiseQueryKeyNorm,
     /// Queries, keys and values (one module each, or stored fused).
     QueryKeyValue,
     /// Attention heads → hidden state.
@@ -32,8 +32,12 @@ pub enum Role {
     Up,
     /// Last matrix of a feed-forward layer.
     Down,
-    /// Anything that has no part in the above: convolutions over patches, projectors that are no feed-forward layer.
-    Other,
+    /// Image patches (or audio frames) → hidden state of a tower, and embeddings added to them.
+    TowerEmbedding,
+    /// A tower's hidden state → the decoder's, kept whole by engines that divide the tower.
+    Projector,
+    /// A tensor whose purpose is not known.
+    Unknown,
 }
 
 /// Which model modules one template stands for.
@@ -45,8 +49,8 @@ pub enum Instances {
     Last,
     /// One module in each of these layers; `{}` in the path is the layer.
     Layers(IndexSet),
-    /// One module in each of these blocks of a tower beside the layers; `{}` in the path is the block.
-    Blocks(IndexSet),
+    /// One module in each of these blocks of a tower beside the decoder; `{}` in the path is the block. Pipeline stages do not divide it.
+    Tower(IndexSet),
 }
 
 impl Instances {
@@ -55,7 +59,7 @@ impl Instances {
     pub fn count(&self) -> u64 {
         match self {
             Self::First | Self::Last => 1,
-            Self::Layers(indices) | Self::Blocks(indices) => indices.len(),
+            Self::Layers(indices) | Self::Tower(indices) => indices.len(),
         }
     }
 }
@@ -122,15 +126,24 @@ pub enum Kind {
         /// Parameter names.
         names: &'static [&'static str],
     },
-    /// A vector of `width` for each head: one parameter, `weight`.
-    HeadVectors {
-        /// The heads; as many rows.
-        heads: Segment,
-        /// Features of a head.
-        width: u64,
+    /// Parameters whose first dimension counts features with a meaning: one vector a head, embeddings of a tower.
+    Rows {
+        /// First dimension by meaning.
+        output: Vec<Segment>,
+        /// The parameters.
+        parameters: Vec<RowParameter>,
     },
     /// Parameters of other shapes, kept whole: name and shape of each.
     Tensors(Vec<(String, Vec<u64>)>),
+}
+
+/// A parameter of [`Kind::Rows`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowParameter {
+    /// Parameter suffix.
+    pub name: &'static str,
+    /// Dimensions after the first.
+    pub inner: Vec<u64>,
 }
 
 /// One module, standing for all its instances.
@@ -169,7 +182,11 @@ impl Module {
             }
             Kind::Table { rows, width } => rows.saturating_mul(*width),
             Kind::Vectors { width, names } => width.saturating_mul(names.len() as u64),
-            Kind::HeadVectors { heads, width } => heads.rows.saturating_mul(*width),
+            Kind::Rows { output, parameters } => {
+                let rows = output.iter().map(|s| s.rows).fold(0, u64::saturating_add);
+                let inner = |p: &RowParameter| p.inner.iter().copied().fold(rows, u64::saturating_mul);
+                parameters.iter().map(inner).fold(0, u64::saturating_add)
+            }
             Kind::Tensors(tensors) => {
                 let elements = |shape: &[u64]| shape.iter().copied().fold(1, u64::saturating_mul);
                 tensors.iter().map(|(_, shape)| elements(shape)).fold(0, u64::saturating_add)

@@ -179,7 +179,9 @@ impl Quantization {
     #[must_use]
     pub fn applies_to(&self, module: &Module) -> bool {
         let by_role = match module.role {
-            Role::QueryKeyValue | Role::AttentionOutput | Role::GateUp | Role::Up | Role::Down => true,
+            Role::QueryKeyValue | Role::AttentionOutput | Role::GateUp | Role::Up | Role::Down | Role::Projector => {
+                true
+            }
             Role::LmHead => self.lm_head,
             Role::TokenEmbedding
             | Role::PositionEmbedding
@@ -187,8 +189,9 @@ impl Quantization {
             | Role::EmbeddingProjection
             | Role::Norm
             | Role::QueryKeyNorm
-            | Role::PerHeadNorm
-            | Role::Other => false,
+            | Role::HeadwiseQueryKeyNorm
+            | Role::TowerEmbedding
+            | Role::Unknown => false,
         };
         by_role && !self.excluded.iter().any(|name| module.path.contains(name.as_str()))
     }

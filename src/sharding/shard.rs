@@ -8,7 +8,8 @@ use super::{
     Where,
 };
 use crate::model::{
-    Axis, Dim, IndexSet, Instances, Kind, Model, Module, Part, Role, Segment, SegmentKind, StoredTensor, bias,
+    Axis, Dim, IndexSet, Instances, Kind, Model, Module, Part, Role, RowParameter, Segment, SegmentKind, StoredTensor,
+    bias,
 };
 use crate::units::DType;
 
@@ -110,7 +111,7 @@ impl Shard<'_> {
                     (Role::LmHead, _) => stage.head,
                     (_, Instances::First) => stage.embedding,
                     (_, Instances::Last) => stage.final_norm,
-                    (_, Instances::Layers(_) | Instances::Blocks(_)) => true,
+                    (_, Instances::Layers(_) | Instances::Tower(_)) => true,
                 };
                 built.then(|| self.instances(&module.path, &module.instances)).flatten()
             }
@@ -130,8 +131,8 @@ impl Shard<'_> {
                 (!own.is_empty()).then_some(Where::Layers(own))
             }
             (Instances::Layers(layers), Share::Device(map, device)) => own_indices(map, *device, path, layers),
-            (Instances::Blocks(blocks), Share::Stage(_)) => Some(Where::Layers(blocks.clone())),
-            (Instances::Blocks(blocks), Share::Device(map, device)) => own_indices(map, *device, path, blocks),
+            (Instances::Tower(blocks), Share::Stage(_)) => Some(Where::Layers(blocks.clone())),
+            (Instances::Tower(blocks), Share::Device(map, device)) => own_indices(map, *device, path, blocks),
         }
     }
 
@@ -179,19 +180,19 @@ impl Shard<'_> {
                     push(name, None, whole_tensor(first, name, shape, source_dtype));
                 }
             }
-            Kind::HeadVectors { heads, width } => {
-                let from = match self.rules.split(first.role) {
-                    Split::Column => self.member.segment(heads, self.rules.repeat_kv_heads, &first.path)?,
-                    Split::Replicated | Split::Row | Split::Vocabulary => 0..heads.rows,
+            Kind::Rows { output, parameters } => {
+                let rows = output.iter().map(|s| s.rows).fold(0, u64::saturating_add);
+                let cut = match self.rules.split(first.role) {
+                    Split::Column => self.column(output, first)?,
+                    Split::Vocabulary => {
+                        let (slice, held) = self.member.vocabulary(rows, self.rules.vocabulary_multiple)?;
+                        Cut { slices: vec![slice], held }
+                    }
+                    Split::Replicated | Split::Row => Cut::whole(rows),
                 };
-                let held = from.end - from.start;
-                let source = SourceTensor {
-                    name: format!("{}.weight", first.path),
-                    dtype: source_dtype,
-                    shape: vec![heads.rows, *width],
-                };
-                let copy = BoxCopy { source, from: vec![from, 0..*width], to: vec![0, 0] };
-                push("weight", None, (vec![held, *width], vec![copy]));
+                for parameter in parameters {
+                    push(parameter.name, None, cut_rows(first, parameter, rows, &cut, source_dtype));
+                }
             }
             Kind::Table { rows, width } => {
                 let (from, padded) = match self.rules.split(first.role) {
@@ -293,6 +294,27 @@ fn whole_tensor(module: &Module, name: &str, shape: &[u64], dtype: Option<DType>
     let source = SourceTensor { name: format!("{}.{name}", module.path), dtype, shape: shape.to_vec() };
     let from = shape.iter().map(|size| 0..*size).collect();
     (shape.to_vec(), vec![BoxCopy { source, from, to: vec![0; shape.len()] }])
+}
+
+/// Shape and slices of a parameter whose rows are divided.
+fn cut_rows(
+    module: &Module,
+    parameter: &RowParameter,
+    rows: u64,
+    cut: &Cut,
+    dtype: Option<DType>,
+) -> (Vec<u64>, Vec<BoxCopy>) {
+    let shaped = |first: u64| std::iter::once(first).chain(parameter.inner.iter().copied()).collect::<Vec<_>>();
+    let mut copies = Vec::with_capacity(cut.slices.len());
+    let mut start = 0u64;
+    for slice in &cut.slices {
+        let source = SourceTensor { name: format!("{}.{}", module.path, parameter.name), dtype, shape: shaped(rows) };
+        let from = std::iter::once(slice.clone()).chain(parameter.inner.iter().map(|size| 0..*size)).collect();
+        let to = std::iter::once(start).chain(parameter.inner.iter().map(|_| 0)).collect();
+        copies.push(BoxCopy { source, from, to });
+        start = start.saturating_add(slice.end.saturating_sub(slice.start));
+    }
+    (shaped(cut.held), copies)
 }
 
 /// A rank's part of one matrix, in features.
