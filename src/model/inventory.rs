@@ -114,6 +114,7 @@ impl Model {
                         push(parameter.name, shape, dtype);
                     }
                 }
+                Kind::Buffers(_) => {}
                 Kind::Tensors(tensors) => {
                     for (name, shape) in tensors {
                         push(name, shape.clone(), dtype);

@@ -135,6 +135,19 @@ pub enum Kind {
     },
     /// Parameters of other shapes, kept whole: name and shape of each.
     Tensors(Vec<(String, Vec<u64>)>),
+    /// No parameters: tensors that are computed at load and saved nowhere.
+    Buffers(Vec<Buffer>),
+}
+
+/// A tensor of [`Kind::Buffers`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Buffer {
+    /// Suffix.
+    pub name: &'static str,
+    /// Element type, whatever that of the model.
+    pub dtype: DType,
+    /// Shape.
+    pub shape: Vec<u64>,
 }
 
 /// A parameter of [`Kind::Rows`].
@@ -187,6 +200,7 @@ impl Module {
                 let inner = |p: &RowParameter| p.inner.iter().copied().fold(rows, u64::saturating_mul);
                 parameters.iter().map(inner).fold(0, u64::saturating_add)
             }
+            Kind::Buffers(_) => 0,
             Kind::Tensors(tensors) => {
                 let elements = |shape: &[u64]| shape.iter().copied().fold(1, u64::saturating_mul);
                 tensors.iter().map(|(_, shape)| elements(shape)).fold(0, u64::saturating_add)
