@@ -169,9 +169,8 @@ impl Quantization {
     #[must_use]
     pub fn applies_to(&self, module: &Module) -> bool {
         let by_role = match module.role {
-            Role::QueryKeyValue | Role::AttentionOutput | Role::GateUp | Role::Up | Role::Down => true,
             Role::LmHead => self.lm_head,
-            Role::TokenEmbedding | Role::PositionEmbedding | Role::Norm | Role::QueryKeyNorm => false,
+            role => role.is_matrix(),
         };
         by_role && !self.excluded.iter().any(|name| module.path.contains(name.as_str()))
     }
