@@ -87,7 +87,7 @@ impl Model {
                 all.push(TensorTemplate { name, instances: module.instances.clone(), part: module.part, dtype, shape });
             };
             match &module.kind {
-                Kind::Linear { input, output, bias: has_bias } => {
+                Kind::Linear { input, output, bias: has_bias } | Kind::Conv1d { input, output, bias: has_bias } => {
                     let rows = output.iter().map(|s| s.rows).fold(0, u64::saturating_add);
                     for tensor in &self.format(module).tensors {
                         push(&tensor.name, tensor.shape(*input, rows), tensor.dtype.or(dtype));
@@ -113,6 +113,12 @@ impl Model {
                     push(stack.name, stack.shape(), dtype);
                     if let Some(bias) = stack.bias {
                         push(bias, vec![u64::from(stack.experts), stack.rows()], dtype);
+                    }
+                }
+                Kind::HeadVectors { heads, width } => push("weight", vec![heads.rows, *width], dtype),
+                Kind::Tensors(tensors) => {
+                    for (name, shape) in tensors {
+                        push(name, shape.clone(), dtype);
                     }
                 }
             }

@@ -11,6 +11,8 @@ mod part;
 mod rope;
 mod storage;
 
+use std::sync::LazyLock;
+
 use serde_json::Value;
 
 pub use architectures::FAMILIES;
@@ -83,6 +85,9 @@ pub struct Experts {
     pub intermediate_size: u64,
 }
 
+/// Format of plain matrices that are stored `input × output`.
+static TRANSPOSED: LazyLock<Format> = LazyLock::new(Format::transposed);
+
 impl Model {
     /// Derives a model from its `config.json` and, where a publisher keeps the quantisation apart, its `hf_quant_config.json`.
     ///
@@ -113,6 +118,7 @@ impl Model {
     pub fn format(&self, module: &Module) -> &Format {
         match &self.quantization {
             Some(quantization) if quantization.applies_to(module) => &quantization.format,
+            Some(_) | None if matches!(module.kind, Kind::Conv1d { .. }) => &TRANSPOSED,
             Some(_) | None => &self.plain,
         }
     }

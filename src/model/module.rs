@@ -10,14 +10,18 @@ pub enum Role {
     TokenEmbedding,
     /// Position → hidden state.
     PositionEmbedding,
+    /// Position in an image → hidden state of a vision tower.
+    PatchPositionEmbedding,
+    /// Between an embedding and a hidden state of another width.
+    EmbeddingProjection,
     /// Hidden state → logits.
     LmHead,
     /// Layer norm over the hidden state.
     Norm,
     /// Norm of queries or keys, one head wide or as wide as all heads.
     QueryKeyNorm,
-    /// Norm of queries or keys that has a weight for each head: engines divide it with the heads.
-    HeadwiseQueryKeyNorm,
+    /// Norm of queries or keys with weights of its own for each head.
+    PerHeadNorm,
     /// Queries, keys and values (one module each, or stored fused).
     QueryKeyValue,
     /// Attention heads → hidden state.
@@ -88,10 +92,8 @@ pub enum Role {
     StateSharedNorm,
     /// Channels of a state layer → hidden state.
     StateOut,
-    /// Image patches (or audio frames) → hidden state of a tower, and embeddings added to them.
-    TowerEmbedding,
-    /// A tower's hidden state → the decoder's, kept whole by engines that divide the tower.
-    Projector,
+    /// Anything that has no part in the above: convolutions over patches, projectors that are no feed-forward layer.
+    Other,
 }
 
 impl Role {
@@ -125,14 +127,13 @@ impl Role {
             | Self::StateGates
             | Self::StateSelection
             | Self::StateStep
-            | Self::StateOut
-            | Self::Projector => true,
+            | Self::StateOut => true,
             Self::TokenEmbedding
             | Self::PositionEmbedding
             | Self::LmHead
             | Self::Norm
             | Self::QueryKeyNorm
-            | Self::HeadwiseQueryKeyNorm
+            | Self::PerHeadNorm
             | Self::Sinks
             | Self::LatentNorm
             | Self::IndexerNorm
@@ -143,7 +144,9 @@ impl Role {
             | Self::StateHeads
             | Self::StateNorm
             | Self::StateSharedNorm
-            | Self::TowerEmbedding => false,
+            | Self::PatchPositionEmbedding
+            | Self::EmbeddingProjection
+            | Self::Other => false,
         }
     }
 
@@ -170,8 +173,8 @@ pub enum Instances {
         /// Experts of a layer, numbered from 0.
         experts: u32,
     },
-    /// One module in each of these blocks of a tower beside the decoder; `{}` in the path is the block. Pipeline stages do not divide it.
-    Tower(IndexSet),
+    /// One module in each of these blocks of a tower beside the layers; `{}` in the path is the block.
+    Blocks(IndexSet),
 }
 
 impl Instances {
@@ -180,7 +183,7 @@ impl Instances {
     pub fn count(&self) -> u64 {
         match self {
             Self::First | Self::Last => 1,
-            Self::Layers(layers) | Self::Tower(layers) => layers.len(),
+            Self::Layers(layers) | Self::Blocks(layers) => layers.len(),
             Self::Experts { layers, experts } => layers.len().saturating_mul(u64::from(*experts)),
         }
     }
@@ -191,7 +194,7 @@ impl Instances {
         let at = |name: &str, index: u32| name.replacen("{}", &index.to_string(), 1);
         match self {
             Self::First | Self::Last => vec![name.to_owned()],
-            Self::Layers(layers) | Self::Tower(layers) => layers.iter().map(|layer| at(name, layer)).collect(),
+            Self::Layers(layers) | Self::Blocks(layers) => layers.iter().map(|layer| at(name, layer)).collect(),
             Self::Experts { layers, experts } => layers
                 .iter()
                 .map(|layer| at(name, layer))
@@ -221,6 +224,13 @@ pub enum SegmentKind {
     KeyValueHeads(u64),
     /// Groups that heads of a state layer share: divided where they divide; a single one is on every rank.
     StateGroups(u64),
+    /// Queries, keys and values of one attention, stored group by group: the group's query heads, its key head, its value head.
+    HeadGroups {
+        /// Query heads of all groups together.
+        query_heads: u64,
+        /// Groups, which is to say key/value heads.
+        groups: u64,
+    },
 }
 
 /// A module's parameters.
@@ -228,6 +238,15 @@ pub enum SegmentKind {
 pub enum Kind {
     /// A matrix `output × input`, with a bias of its output width or none. Quantisation schemes apply to these.
     Linear {
+        /// Input features.
+        input: u64,
+        /// Output features by meaning, in storage order.
+        output: Vec<Segment>,
+        /// Whether there is a bias.
+        bias: bool,
+    },
+    /// As [`Kind::Linear`], stored `input × output` (the `Conv1D` of GPT-2).
+    Conv1d {
         /// Input features.
         input: u64,
         /// Output features by meaning, in storage order.
@@ -256,6 +275,15 @@ pub enum Kind {
         /// The parameters.
         parameters: Vec<RowParameter>,
     },
+    /// A vector of `width` for each head: one parameter, `weight`.
+    HeadVectors {
+        /// The heads; as many rows.
+        heads: Segment,
+        /// Features of a head.
+        width: u64,
+    },
+    /// Parameters of other shapes, kept whole: name and shape of each.
+    Tensors(Vec<(String, Vec<u64>)>),
     /// Matrices of all experts of a layer in one tensor.
     Stack(ExpertStack),
 }
@@ -334,12 +362,17 @@ impl Module {
     #[must_use]
     pub fn parameters(&self) -> u64 {
         match &self.kind {
-            Kind::Linear { input, output, bias } => {
-                let rows: u64 = output.iter().map(|s| s.rows).sum();
+            Kind::Linear { input, output, bias } | Kind::Conv1d { input, output, bias } => {
+                let rows = output.iter().map(|s| s.rows).fold(0, u64::saturating_add);
                 rows.saturating_mul(input.saturating_add(u64::from(*bias)))
             }
             Kind::Table { rows, width } => rows.saturating_mul(*width),
             Kind::Vectors { width, names } => width.saturating_mul(names.len() as u64),
+            Kind::HeadVectors { heads, width } => heads.rows.saturating_mul(*width),
+            Kind::Tensors(tensors) => {
+                let elements = |shape: &[u64]| shape.iter().copied().fold(1, u64::saturating_mul);
+                tensors.iter().map(|(_, shape)| elements(shape)).fold(0, u64::saturating_add)
+            }
             Kind::Rows { output, parameters } => {
                 let rows = output.iter().map(|s| s.rows).fold(0, u64::saturating_add);
                 let inner = |p: &RowParameter| p.inner.iter().copied().fold(rows, u64::saturating_mul);

@@ -85,7 +85,17 @@ impl Format {
     /// One weight, `output × input`.
     #[must_use]
     pub fn plain() -> Self {
-        let dims = vec![Dim::each(Axis::Output), Dim::each(Axis::Input)];
+        Self::weight([Axis::Output, Axis::Input])
+    }
+
+    /// One weight, `input × output`.
+    #[must_use]
+    pub fn transposed() -> Self {
+        Self::weight([Axis::Input, Axis::Output])
+    }
+
+    fn weight(axes: [Axis; 2]) -> Self {
+        let dims = axes.into_iter().map(Dim::each).collect();
         Self { tensors: vec![StoredTensor { name: "weight".to_owned(), dtype: None, dims }] }
     }
 }

@@ -59,6 +59,4 @@ pub struct Stage {
     pub final_norm: bool,
     /// Whether it builds the head.
     pub head: bool,
-    /// Whether it builds the towers beside the decoder.
-    pub towers: bool,
 }

@@ -46,6 +46,13 @@ fn same_group(first: &Module, other: &Module) -> bool {
     first.role == other.role && first.instances == other.instances && first.parent() == other.parent()
 }
 
+/// The layers or blocks of a module that a map puts on a device.
+fn own_indices(map: &DeviceMap, device: Device, path: &str, indices: &IndexSet) -> Option<Where> {
+    let here = |index: &u32| map.device_of(&path.replacen("{}", &index.to_string(), 1)) == device;
+    let own = IndexSet::from_indices(indices.iter().filter(here));
+    (!own.is_empty()).then_some(Where::Layers(own))
+}
+
 /// Which modules are here.
 enum Share<'a> {
     /// Those of a pipeline stage.
@@ -98,12 +105,13 @@ impl Shard<'_> {
     fn place(&self, module: &Module) -> Option<Where> {
         match self.share {
             Share::Stage(stage) => {
-                let built = match (&module.instances, module.role) {
-                    _ if module.part == Part::Vision => stage.towers,
-                    (_, Role::LmHead) => stage.head,
-                    (Instances::First, _) => stage.embedding,
-                    (Instances::Last, _) => stage.final_norm,
-                    (Instances::Layers(_) | Instances::Experts { .. } | Instances::Tower(_), _) => true,
+                let built = match (module.role, &module.instances) {
+                    // Towers are built on every stage.
+                    _ if module.part == Part::Vision => true,
+                    (Role::LmHead, _) => stage.head,
+                    (_, Instances::First) => stage.embedding,
+                    (_, Instances::Last) => stage.final_norm,
+                    (_, Instances::Layers(_) | Instances::Blocks(_) | Instances::Experts { .. }) => true,
                 };
                 built.then(|| self.instances(&module.path, &module.instances)).flatten()
             }
@@ -113,33 +121,31 @@ impl Shard<'_> {
     }
 
     fn instances(&self, path: &str, instances: &Instances) -> Option<Where> {
-        let on_device = |map: &DeviceMap, device: Device, path: &str| map.device_of(path) == device;
-        let pick = |map: &DeviceMap, device: Device, layers: &IndexSet| {
-            let here = |layer: &u32| on_device(map, device, &path.replacen("{}", &layer.to_string(), 1));
-            IndexSet::from_indices(layers.iter().filter(here))
-        };
         match (instances, &self.share) {
             (Instances::First | Instances::Last, Share::Stage(_)) => Some(Where::Once),
             (Instances::First | Instances::Last, Share::Device(map, device)) => {
-                on_device(map, *device, path).then_some(Where::Once)
+                (map.device_of(path) == *device).then_some(Where::Once)
             }
             (Instances::Layers(layers), Share::Stage(stage)) => {
                 let own = layers.within(&stage.layers);
                 (!own.is_empty()).then_some(Where::Layers(own))
             }
-            (Instances::Tower(blocks), Share::Stage(_)) => Some(Where::Layers(blocks.clone())),
-            (Instances::Layers(layers) | Instances::Tower(layers), Share::Device(map, device)) => {
-                let own = pick(map, *device, layers);
-                (!own.is_empty()).then_some(Where::Layers(own))
-            }
             (Instances::Experts { layers, experts }, share) => {
                 // Maps place whole decoder layers, so all experts of a layer are where its first is.
                 let own = match share {
-                    Share::Stage(stage) => layers.within(&stage.layers),
-                    Share::Device(map, device) => pick(map, *device, layers),
+                    Share::Stage(stage) => Some(Where::Layers(layers.within(&stage.layers))),
+                    Share::Device(map, device) => own_indices(map, *device, path, layers),
                 };
-                (!own.is_empty()).then_some(Where::Experts { layers: own, experts: 0..*experts })
+                match own {
+                    Some(Where::Layers(own)) if !own.is_empty() => {
+                        Some(Where::Experts { layers: own, experts: 0..*experts })
+                    }
+                    _ => None,
+                }
             }
+            (Instances::Layers(layers), Share::Device(map, device)) => own_indices(map, *device, path, layers),
+            (Instances::Blocks(blocks), Share::Stage(_)) => Some(Where::Layers(blocks.clone())),
+            (Instances::Blocks(blocks), Share::Device(map, device)) => own_indices(map, *device, path, blocks),
         }
     }
 
@@ -167,6 +173,9 @@ impl Shard<'_> {
             (None, _) => (place.clone(), first.parent()),
         };
         let path = match fused {
+            Some(name) if experts.is_some() => format!("{parent}.{name}"),
+            // What is stored as one keeps its name.
+            Some(_) if group.len() == 1 => first.path.clone(),
             Some(name) if parent.is_empty() => name.to_owned(),
             Some(name) => format!("{parent}.{name}"),
             None => first.path.clone(),
@@ -192,15 +201,27 @@ impl Shard<'_> {
         match &first.kind {
             Kind::Vectors { width, names } => {
                 for name in *names {
-                    let source = SourceTensor {
-                        name: format!("{}.{name}", first.path),
-                        dtype: source_dtype,
-                        shape: vec![*width],
-                    };
-                    let whole = Range { start: 0, end: *width };
-                    let copy = BoxCopy { source, from: vec![whole], to: vec![0], experts: None };
-                    push(name, None, (vec![*width], vec![copy]));
+                    push(name, None, whole_tensor(first, name, &[*width], source_dtype));
                 }
+            }
+            Kind::Tensors(tensors) => {
+                for (name, shape) in tensors {
+                    push(name, None, whole_tensor(first, name, shape, source_dtype));
+                }
+            }
+            Kind::HeadVectors { heads, width } => {
+                let from = match self.rules.split(first.role) {
+                    Split::Column => self.member.segment(heads, self.rules.repeat_kv_heads, &first.path)?,
+                    Split::Replicated | Split::Row | Split::Vocabulary => 0..heads.rows,
+                };
+                let held = from.end - from.start;
+                let source = SourceTensor {
+                    name: format!("{}.weight", first.path),
+                    dtype: source_dtype,
+                    shape: vec![heads.rows, *width],
+                };
+                let copy = BoxCopy { source, from: vec![from, 0..*width], to: vec![0, 0], experts: None };
+                push("weight", None, (vec![held, *width], vec![copy]));
             }
             Kind::Table { rows, width } => {
                 let (from, padded) = match self.rules.split(first.role) {
@@ -215,7 +236,7 @@ impl Shard<'_> {
                 let copy = BoxCopy { source, from: vec![from, 0..*width], to: vec![0, 0], experts: None };
                 push("weight", None, (vec![padded, *width], vec![copy]));
             }
-            Kind::Linear { bias: has_bias, .. } => {
+            Kind::Linear { bias: has_bias, .. } | Kind::Conv1d { bias: has_bias, .. } => {
                 let parts = self.parts(group, member)?;
                 let floor = self.rules.floor_groups;
                 for tensor in &self.model.format(first).tensors {
@@ -246,7 +267,7 @@ impl Shard<'_> {
                 None => {
                     let bias = stack.bias.map(|bias| (bias, vec![u64::from(stack.experts), stack.rows()]));
                     for (name, shape) in std::iter::once((stack.name, stack.shape())).chain(bias) {
-                        push(name, None, whole_tensor(first, name, shape, source_dtype));
+                        push(name, None, whole_tensor(first, name, &shape, source_dtype));
                     }
                 }
             },
@@ -290,7 +311,9 @@ impl Shard<'_> {
     fn parts(&self, group: &[Module], member: Member) -> Result<Vec<Features>, ShardError> {
         let mut parts = Vec::with_capacity(group.len());
         for module in group {
-            let Kind::Linear { input, output, .. } = &module.kind else { continue };
+            let (Kind::Linear { input, output, .. } | Kind::Conv1d { input, output, .. }) = &module.kind else {
+                continue;
+            };
             let rows = output.iter().map(|s| s.rows).fold(0, u64::saturating_add);
             let whole = Cut::whole;
             let (input_cut, output_cut) = match self.rules.split(module.role) {
@@ -338,12 +361,11 @@ fn rows_of(
     (with(held), copies)
 }
 
-/// A tensor as stored.
-fn whole_tensor(module: &Module, name: &str, shape: Vec<u64>, dtype: Option<DType>) -> (Vec<u64>, Vec<BoxCopy>) {
-    let source = SourceTensor { name: format!("{}.{name}", module.path), dtype, shape: shape.clone() };
+/// Shape and source of a parameter that is kept whole.
+fn whole_tensor(module: &Module, name: &str, shape: &[u64], dtype: Option<DType>) -> (Vec<u64>, Vec<BoxCopy>) {
+    let source = SourceTensor { name: format!("{}.{name}", module.path), dtype, shape: shape.to_vec() };
     let from = shape.iter().map(|size| 0..*size).collect();
-    let to = vec![0; shape.len()];
-    (shape, vec![BoxCopy { source, from, to, experts: None }])
+    (shape.to_vec(), vec![BoxCopy { source, from, to: vec![0; shape.len()], experts: None }])
 }
 
 /// A rank's part of one matrix, in features.

@@ -31,11 +31,11 @@ pub fn rules(
             (Role::TokenEmbedding, Split::Vocabulary),
             (Role::LmHead, Split::Vocabulary),
             (Role::QueryKeyValue, Split::Column),
+            (Role::PerHeadNorm, Split::Column),
             (Role::AttentionOutput, Split::Row),
             (Role::GateUp, Split::Column),
             (Role::Up, Split::Column),
             (Role::Down, Split::Row),
-            (Role::HeadwiseQueryKeyNorm, Split::Column),
             (Role::Sinks, Split::Column),
             (Role::LatentQuery, Split::Column),
             (Role::LatentKeyValue, Split::Column),
@@ -123,7 +123,6 @@ fn stages(model: &Model, pp: u32, by_hand: Option<&[u32]>) -> Result<Vec<Stage>,
             embedding: i == 0 || (i == last && model.tied_embeddings),
             final_norm: i == last,
             head: i == last,
-            towers: i == 0,
         })
         .collect())
 }
