@@ -7,7 +7,7 @@ mod shards;
 
 use std::collections::BTreeSet;
 
-use shardfit::model::Instances;
+use shardfit::model::{IndexSet, Instances};
 
 /// Every model that is read has exactly the parameters that its classes build.
 #[test]
@@ -54,7 +54,8 @@ fn tensor_names_and_shapes_are_exact() {
 fn ranges(instances: &Instances) -> String {
     match instances {
         Instances::First | Instances::Last => String::new(),
-        Instances::Layers(layers) | Instances::Tower(layers) => layers.to_string(),
+        Instances::Layers(layers) | Instances::Blocks(layers) => layers.to_string(),
+        Instances::Experts { layers, experts } => format!("{layers};{}", IndexSet::range(0..*experts)),
     }
 }
 

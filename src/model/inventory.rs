@@ -29,12 +29,7 @@ impl TensorTemplate {
 
     /// The names it stands for.
     pub fn names(&self) -> Vec<String> {
-        match &self.instances {
-            Instances::First | Instances::Last => vec![self.name.clone()],
-            Instances::Layers(indices) | Instances::Tower(indices) => {
-                indices.iter().map(|index| self.name.replacen("{}", &index.to_string(), 1)).collect()
-            }
-        }
+        self.instances.names(&self.name)
     }
 }
 
@@ -114,6 +109,13 @@ impl Model {
                         push(parameter.name, shape, dtype);
                     }
                 }
+                Kind::Stack(stack) => {
+                    push(stack.name, stack.shape(), dtype);
+                    if let Some(bias) = stack.bias {
+                        push(bias, vec![u64::from(stack.experts), stack.rows()], dtype);
+                    }
+                }
+                Kind::HeadVectors { heads, width } => push("weight", vec![heads.rows, *width], dtype),
                 Kind::Buffers(_) => {}
                 Kind::Tensors(tensors) => {
                     for (name, shape) in tensors {

@@ -179,19 +179,8 @@ impl Quantization {
     #[must_use]
     pub fn applies_to(&self, module: &Module) -> bool {
         let by_role = match module.role {
-            Role::QueryKeyValue | Role::AttentionOutput | Role::GateUp | Role::Up | Role::Down | Role::Projector => {
-                true
-            }
             Role::LmHead => self.lm_head,
-            Role::TokenEmbedding
-            | Role::PositionEmbedding
-            | Role::PatchPositionEmbedding
-            | Role::EmbeddingProjection
-            | Role::Norm
-            | Role::QueryKeyNorm
-            | Role::HeadwiseQueryKeyNorm
-            | Role::TowerEmbedding
-            | Role::Unknown => false,
+            role => role.is_matrix(),
         };
         by_role && !self.excluded.iter().any(|name| module.path.contains(name.as_str()))
     }

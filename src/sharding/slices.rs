@@ -48,11 +48,37 @@ impl Member {
                 let head = self.rank / (self.size / heads);
                 Ok(head * width..(head + 1) * width)
             }
+            SegmentKind::StateGroups(groups) => {
+                if groups == 1 {
+                    return Ok(0..segment.rows);
+                }
+                self.even(segment.rows, module)
+                    .ok()
+                    .filter(|_| groups.is_multiple_of(self.size))
+                    .ok_or(ShardError::StateGroups { groups, tp: self.size })
+            }
             // Several slices: see `head_groups`.
             SegmentKind::HeadGroups { .. } => {
                 Err(ShardError::Features { module: module.to_owned(), features: segment.rows, tp: self.size })
             }
         }
+    }
+
+    /// This rank's part of segments that follow each other.
+    pub fn segments(self, segments: &[Segment], repeat_kv: bool, module: &str) -> Result<Vec<Range<u64>>, ShardError> {
+        let mut slices = Vec::with_capacity(segments.len());
+        let mut start = 0u64;
+        for segment in segments {
+            let own = match segment.kind {
+                SegmentKind::HeadGroups { query_heads, groups } => {
+                    self.head_groups(segment.rows, query_heads, groups, repeat_kv, module)?
+                }
+                _ => vec![self.segment(segment, repeat_kv, module)?],
+            };
+            slices.extend(own.into_iter().map(|s| start.saturating_add(s.start)..start.saturating_add(s.end)));
+            start = start.saturating_add(segment.rows);
+        }
+        Ok(slices)
     }
 
     /// This rank's part of heads that are stored group by group, as an engine orders it: queries, then keys, then values.
@@ -88,6 +114,16 @@ impl Member {
         Ok(slices)
     }
 
+    /// This rank's whole ones of `count` experts: as many as go round, one more on the first ranks while the remainder lasts.
+    pub fn experts(self, count: u32) -> Range<u32> {
+        let count = u64::from(count);
+        let (each, rest) = (count.checked_div(self.size).unwrap_or(0), count.checked_rem(self.size).unwrap_or(0));
+        let first = self.rank.saturating_mul(each).saturating_add(self.rank.min(rest)).min(count);
+        let end = first.saturating_add(each).saturating_add(u64::from(self.rank < rest)).min(count);
+        // Both are at most `count`, which is a u32.
+        u32::try_from(first).unwrap_or(0)..u32::try_from(end).unwrap_or(0)
+    }
+
     /// This rank's rows of a padded vocabulary, and how many rows it holds with padding.
     pub fn vocabulary(self, rows: u64, multiple: u64) -> Result<(Range<u64>, u64), ShardError> {
         let padded = round_up(rows, multiple);
@@ -117,6 +153,25 @@ mod tests {
             Member { rank: 0, size: 5 }.segment(&q, true, "q"),
             Err(ShardError::QueryHeads { heads: 64, tp: 5 })
         );
+    }
+
+    #[test]
+    fn the_first_ranks_take_the_experts_that_are_over() {
+        let part = |rank, size| Member { rank, size }.experts(10);
+        assert_eq!([part(0, 4), part(1, 4), part(2, 4), part(3, 4)], [0..3, 3..6, 6..8, 8..10]);
+        assert_eq!(part(11, 12), 10..10);
+        assert_eq!(part(0, 1), 0..10);
+    }
+
+    #[test]
+    fn a_single_state_group_is_on_every_rank() {
+        let part = |groups, tp| {
+            let segment = Segment { rows: 256, kind: SegmentKind::StateGroups(groups) };
+            Member { rank: tp - 1, size: tp }.segment(&segment, true, "in_proj")
+        };
+        assert_eq!(part(1, 8), Ok(0..256));
+        assert_eq!(part(8, 4), Ok(192..256));
+        assert_eq!(part(8, 16), Err(ShardError::StateGroups { groups: 8, tp: 16 }));
     }
 
     #[test]

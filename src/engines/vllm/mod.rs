@@ -12,7 +12,7 @@ pub mod rotary;
 pub mod sharding;
 mod stages;
 
-use super::{Deployment, Engine, EngineError, EnginePlan, Knob, Version};
+use super::{Deployment, Engine, EngineError, EnginePlan, Knob, RankShard, Version};
 use crate::profiles::{VllmEra, VllmProfile, vllm_profile};
 
 pub use kv::KvLayout;
@@ -58,6 +58,10 @@ impl Engine for Vllm {
         let era = era(&profile, deployment.version)
             .ok_or_else(|| EngineError::Unknown("no era of vLLM is in the profile".to_owned()))?;
         budget::plan(deployment, era)
+    }
+
+    fn shards(&self, deployment: &Deployment<'_>) -> Result<Vec<RankShard>, EngineError> {
+        budget::shards(deployment)
     }
 }
 

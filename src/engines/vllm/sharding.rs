@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{buffers, rotary, stages};
 use crate::model::{Instances, Model, Part, Role};
-use crate::sharding::{Fusion, Generated, Layout, ShardError, ShardingRules, Split};
+use crate::sharding::{ExpertRule, Fusion, Generated, Layout, ShardError, ShardingRules, Split};
 use crate::units::DType;
 
 /// Vocabulary entries are padded to a multiple of this (`layers/vocab_parallel_embedding.py`, `DEFAULT_VOCAB_PADDING_SIZE`).
@@ -24,6 +24,8 @@ pub fn rules(
     dtype: DType,
     partition: Option<&[u32]>,
 ) -> Result<ShardingRules, ShardError> {
+    // The replicas of data parallelism share the experts (`layers/fused_moe/config.py`, `FusedMoEParallelConfig.make`).
+    let ways = layout.tp.saturating_mul(layout.dp);
     Ok(ShardingRules {
         splits: vec![
             (Role::TokenEmbedding, Split::Vocabulary),
@@ -31,21 +33,46 @@ pub fn rules(
             // SigLIP's positions go through the same class as tokens (`models/siglip.py`).
             (Role::PatchPositionEmbedding, Split::Vocabulary),
             (Role::QueryKeyValue, Split::Column),
-            (Role::HeadwiseQueryKeyNorm, Split::Column),
+            (Role::PerHeadNorm, Split::Column),
             (Role::AttentionOutput, Split::Row),
             (Role::GateUp, Split::Column),
             (Role::Up, Split::Column),
             (Role::Down, Split::Row),
+            (Role::Sinks, Split::Column),
+            (Role::LatentQuery, Split::Column),
+            (Role::LatentKeyValue, Split::Column),
+            (Role::ExpertGateUp, Split::Column),
+            (Role::ExpertUp, Split::Column),
+            (Role::ExpertDown, Split::Row),
+            (Role::SharedExpertGateUp, Split::Column),
+            (Role::SharedExpertUp, Split::Column),
+            (Role::SharedExpertDown, Split::Row),
+            (Role::StateIn, Split::Column),
+            (Role::StateGates, Split::Column),
+            (Role::StateConvolution, Split::Column),
+            (Role::StateDecay, Split::Column),
+            (Role::StateHeads, Split::Column),
+            (Role::StateStep, Split::Column),
+            (Role::StateNorm, Split::Column),
+            (Role::StateSelection, Split::Row),
+            (Role::StateOut, Split::Row),
         ],
         fusions: vec![
             Fusion { role: Role::QueryKeyValue, name: "qkv_proj" },
             Fusion { role: Role::GateUp, name: "gate_up_proj" },
+            Fusion { role: Role::SharedExpertGateUp, name: "gate_up_proj" },
+            Fusion { role: Role::LatentDown, name: "fused_qkv_a_proj" },
+            Fusion { role: Role::ExpertGateUp, name: "w13" },
+            Fusion { role: Role::ExpertUp, name: "w13" },
+            Fusion { role: Role::ExpertDown, name: "w2" },
         ],
         vocabulary_multiple: VOCABULARY_MULTIPLE,
         share_tied: true,
         repeat_kv_heads: true,
         // GPTQ's create_weights divides with floor; AWQ's refuses (`layers/quantization/gptq_marlin.py`, `awq.py`).
         floor_groups: model.quantization.as_ref().is_some_and(|q| q.method == "gptq"),
+        experts: if layout.ep { ExpertRule::Whole { ways } } else { ExpertRule::Sliced { ways } },
+        dtypes: Vec::new(),
         dtype,
         stages: stages::of_ranges(model, self::partition(model.layers, layout.pp, partition)?),
         generated: generated(model, layout, dtype),

@@ -221,6 +221,7 @@ pub fn dense_decoder(fields: &Fields<'_>, options: DenseOptions) -> Result<Model
         attention_heads: attention.heads,
         kv_heads: attention.kv_heads,
         head_width: attention.head_width,
+        experts: None,
         vocab_size: vocab,
         tied_embeddings: tied,
         max_position,

@@ -2,8 +2,8 @@
 
 use super::super::config::{ConfigError, Fields};
 use super::super::{
-    CacheGroup, Format, IndexSet, Instances, Kind, LayerCache, Model, Module, Part, Role, Rope, RopeScaling,
-    RowParameter, Segment, SegmentKind,
+    CacheGroup, Format, IndexSet, Instances, Kind, LayerCache, Model, Module, Part, Role, Rope, RopeScaling, Segment,
+    SegmentKind,
 };
 use super::blocks::{AttentionSizes, features};
 
@@ -143,12 +143,9 @@ impl<'a> Decoder<'a> {
     /// A norm of queries or keys that has a weight for each head, in every layer.
     pub fn headwise_norm(&mut self, name: &str, heads: SegmentKind, width: u64) {
         let (SegmentKind::QueryHeads(rows) | SegmentKind::KeyValueHeads(rows)) = heads else { return };
-        let kind = Kind::Rows {
-            output: vec![Segment { rows, kind: heads }],
-            parameters: vec![RowParameter { name: "weight", inner: vec![width] }],
-        };
+        let kind = Kind::HeadVectors { heads: Segment { rows, kind: heads }, width };
         let layers = self.all.clone();
-        self.in_layers(&layers, name, Part::Attention, Role::HeadwiseQueryKeyNorm, kind);
+        self.in_layers(&layers, name, Part::Attention, Role::PerHeadNorm, kind);
     }
 
     /// A norm over the hidden state outside the layers.
@@ -210,6 +207,7 @@ impl<'a> Decoder<'a> {
             attention_heads: facts.attention.heads,
             kv_heads: facts.attention.kv_heads,
             head_width: facts.attention.head_width,
+            experts: None,
             vocab_size: facts.vocab,
             tied_embeddings: facts.tied,
             max_position: facts.max_position,
