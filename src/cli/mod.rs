@@ -25,8 +25,10 @@ pub fn main() -> Exit {
     let mut output = Output::new(&cli.global);
     let result = match cli.command {
         args::Command::Plan(ref args) => commands::plan::run(args, &mut output),
+        args::Command::Load(ref args) => commands::load::run(args, &mut output),
         args::Command::Probe(ref args) => commands::probe::run(args, &mut output),
         args::Command::Top(ref args) => commands::top::run(args, &mut output),
+        args::Command::Schema(ref args) => commands::schema::run(args, &mut output),
     };
     match result {
         Ok(exit) => exit,

@@ -355,7 +355,7 @@ impl Start<'_> {
             ranks,
             kv,
             refusals,
-            warnings: self.warnings(limit),
+            warnings: self.warnings(limit, cards),
             assumptions: Vec::new(),
         })
     }
@@ -422,8 +422,14 @@ impl Start<'_> {
         }
     }
 
-    fn warnings(&self, limit: Option<u64>) -> Vec<String> {
+    fn warnings(&self, limit: Option<u64>, cards: &[Card]) -> Vec<String> {
         let mut warnings = Vec::new();
+        if let Some(card) = cards.iter().find(|c| c.shared_pool) {
+            warnings.push(format!(
+                "{} shares its memory with the host: what the host's processes use comes off the capacity",
+                card.label
+            ));
+        }
         if limit.is_none() {
             warnings.push("the config states no context length; vLLM then takes 2048".to_owned());
         }
