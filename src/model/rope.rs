@@ -49,6 +49,21 @@ impl RopeScaling {
         let Some(scaling) = fields.get("rope_scaling").or_else(|| fields.get("rope_parameters")) else {
             return Ok(Self::None);
         };
+        Self::from_object(scaling, fields, max_position)
+    }
+
+    /// As [`RopeScaling::from_config`], for configs that may state the scaling of full attention and of windows apart.
+    ///
+    /// # Errors
+    /// As [`RopeScaling::from_config`].
+    pub fn of_full_attention(fields: &Fields<'_>, max_position: u64) -> Result<Self, ConfigError> {
+        match fields.get("rope_parameters").and_then(|parameters| parameters.get("full_attention")) {
+            Some(scaling) => Self::from_object(scaling, fields, max_position),
+            None => Self::from_config(fields, max_position),
+        }
+    }
+
+    fn from_object(scaling: &Value, fields: &Fields<'_>, max_position: u64) -> Result<Self, ConfigError> {
         let scaling = Fields::new(scaling).map_err(|_| ConfigError::Wrong {
             field: "rope_scaling".to_owned(),
             found: scaling.to_string(),

@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use super::rotary;
+use super::{buffers, rotary, stages};
 use crate::model::{Instances, Model, Part, Role};
-use crate::sharding::{ExpertRule, Fusion, Generated, Layout, ShardError, ShardingRules, Split, Stage};
+use crate::sharding::{ExpertRule, Fusion, Generated, Layout, ShardError, ShardingRules, Split};
 use crate::units::DType;
 
 /// Vocabulary entries are padded to a multiple of this (`layers/vocab_parallel_embedding.py`, `DEFAULT_VOCAB_PADDING_SIZE`).
@@ -31,7 +31,7 @@ pub fn rules(
             (Role::TokenEmbedding, Split::Vocabulary),
             (Role::LmHead, Split::Vocabulary),
             (Role::QueryKeyValue, Split::Column),
-            (Role::PerHeadNorm, Split::Column),
+            (Role::HeadwiseQueryKeyNorm, Split::Column),
             (Role::AttentionOutput, Split::Row),
             (Role::GateUp, Split::Column),
             (Role::Up, Split::Column),
@@ -72,8 +72,8 @@ pub fn rules(
         experts: if layout.ep { ExpertRule::Whole { ways } } else { ExpertRule::Sliced { ways } },
         dtypes: Vec::new(),
         dtype,
-        stages: stages(model, layout.pp, partition)?,
-        generated: generated(model, dtype),
+        stages: stages::of_ranges(model, self::partition(model.layers, layout.pp, partition)?),
+        generated: generated(model, layout, dtype),
     })
 }
 
@@ -111,23 +111,7 @@ pub fn partition(layers: u32, pp: u32, by_hand: Option<&[u32]>) -> Result<Vec<Ra
         .collect())
 }
 
-/// What each stage builds. Where embedding and head are tied, the last stage builds the embedding too and shares it.
-fn stages(model: &Model, pp: u32, by_hand: Option<&[u32]>) -> Result<Vec<Stage>, ShardError> {
-    let ranges = partition(model.layers, pp, by_hand)?;
-    let last = ranges.len().saturating_sub(1);
-    Ok(ranges
-        .into_iter()
-        .enumerate()
-        .map(|(i, layers)| Stage {
-            layers,
-            embedding: i == 0 || (i == last && model.tied_embeddings),
-            final_norm: i == last,
-            head: i == last,
-        })
-        .collect())
-}
-
-fn generated(model: &Model, dtype: DType) -> Vec<Generated> {
+fn generated(model: &Model, layout: Layout, dtype: DType) -> Vec<Generated> {
     let scales = model.caches.iter().map(|group| Generated {
         name: "model.layers.{}.self_attn.attn.scales".to_owned(),
         instances: Instances::Layers(group.layers.clone()),
@@ -144,7 +128,7 @@ fn generated(model: &Model, dtype: DType) -> Vec<Generated> {
         shape: rotary::shape(rope),
         copies: 1,
     });
-    scales.chain(tables).collect()
+    scales.chain(tables).chain(buffers::of_class(model, layout, dtype)).collect()
 }
 
 #[cfg(test)]
