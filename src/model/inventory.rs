@@ -115,6 +115,7 @@ impl Model {
                         push(bias, vec![u64::from(stack.experts), stack.rows()], dtype);
                     }
                 }
+                Kind::Buffers(_) => {}
                 Kind::Tensors(tensors) => {
                     for (name, shape) in tensors {
                         push(name, shape.clone(), dtype);

@@ -21,7 +21,7 @@ pub use checkpoint::{Checkpoint, CheckpointFile, CheckpointTensor, DuplicateTens
 pub use config::ConfigError;
 pub use index::IndexSet;
 pub use inventory::{Disagreement, TensorTemplate};
-pub use module::{ExpertStack, Instances, Kind, Module, Role, RowParameter, Segment, SegmentKind};
+pub use module::{Buffer, ExpertStack, Instances, Kind, Module, Role, RowParameter, Segment, SegmentKind};
 pub use part::Part;
 pub use rope::{Rope, RopeScaling};
 pub use storage::{Axis, Dim, Format, Quantization, StoredTensor, bias};

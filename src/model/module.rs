@@ -285,6 +285,19 @@ pub enum Kind {
     Tensors(Vec<(String, Vec<u64>)>),
     /// Matrices of all experts of a layer in one tensor.
     Stack(ExpertStack),
+    /// No parameters: tensors that are computed at load and saved nowhere.
+    Buffers(Vec<Buffer>),
+}
+
+/// A tensor of [`Kind::Buffers`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Buffer {
+    /// Suffix.
+    pub name: &'static str,
+    /// Element type, whatever that of the model.
+    pub dtype: DType,
+    /// Shape.
+    pub shape: Vec<u64>,
 }
 
 /// A parameter of [`Kind::Rows`].
@@ -372,6 +385,7 @@ impl Module {
                 let inner = |p: &RowParameter| p.inner.iter().copied().fold(rows, u64::saturating_mul);
                 parameters.iter().map(inner).fold(0, u64::saturating_add)
             }
+            Kind::Buffers(_) => 0,
             Kind::Tensors(tensors) => {
                 let elements = |shape: &[u64]| shape.iter().copied().fold(1, u64::saturating_mul);
                 tensors.iter().map(|(_, shape)| elements(shape)).fold(0, u64::saturating_add)

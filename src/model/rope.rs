@@ -18,8 +18,10 @@ pub struct Rope {
 /// `rope_scaling` of a config.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum RopeScaling {
-    /// None (`default`, `mrope`).
+    /// None (`default`).
     None,
+    /// Sections of a head rotate by time, height and width of an image (`mrope`).
+    Multimodal,
     /// `linear`: positions divided by the factor.
     Linear(f64),
     /// `dynamic`: NTK-aware, by the factor.
@@ -92,6 +94,7 @@ impl RopeScaling {
                 .map_or_else(|| fields.u64_or(&["original_max_position_embeddings"], max_position), Ok)
         };
         Ok(match kind {
+            "default" | "mrope" if scaling.get("mrope_section").is_some() => Self::Multimodal,
             "default" | "mrope" | "proportional" => Self::None,
             "linear" => Self::Linear(factor()?),
             "dynamic" => Self::Dynamic(factor()?),

@@ -204,6 +204,19 @@ impl Shard<'_> {
                     push(name, None, whole_tensor(first, name, &[*width], source_dtype));
                 }
             }
+            Kind::Buffers(buffers) => {
+                for buffer in buffers {
+                    out.push(RankTensor {
+                        name: format!("{}.{}", first.path, buffer.name),
+                        place: place.clone(),
+                        part: first.part,
+                        dtype: buffer.dtype,
+                        shape: buffer.shape.clone(),
+                        copies: 1,
+                        fill: Fill::Generated,
+                    });
+                }
+            }
             Kind::Tensors(tensors) => {
                 for (name, shape) in tensors {
                     push(name, None, whole_tensor(first, name, shape, source_dtype));

@@ -1,6 +1,6 @@
 //! Small buffers that single model classes of vLLM register beside their weights.
 
-use crate::model::{Instances, Model, Part};
+use crate::model::{Instances, Model, Module, Part, Role};
 use crate::sharding::{Generated, Layout};
 use crate::units::DType;
 
@@ -44,4 +44,19 @@ pub fn of_class(model: &Model, layout: Layout, dtype: DType) -> Vec<Generated> {
         });
     }
     buffers
+}
+
+/// What early decoder layers take from a vision tower, one hidden state a token and level (`deepstack_input_embeds` in
+/// `models/qwen3_vl.py`).
+pub fn of_batch(model: &Model, batched_tokens: u64, dtype: DType) -> Option<Generated> {
+    let merger = |m: &&Module| m.role == Role::Norm && m.path.contains("deepstack_merger_list");
+    let levels = model.modules.iter().find(merger)?.instances.count();
+    Some(Generated {
+        name: "deepstack_input_embeds".to_owned(),
+        instances: Instances::First,
+        part: Part::Vision,
+        dtype,
+        shape: vec![batched_tokens, model.hidden_size],
+        copies: levels,
+    })
 }

@@ -30,6 +30,8 @@ pub fn rules(
         splits: vec![
             (Role::TokenEmbedding, Split::Vocabulary),
             (Role::LmHead, Split::Vocabulary),
+            // SigLIP's positions go through the same class as tokens (`models/siglip.py`).
+            (Role::PatchPositionEmbedding, Split::Vocabulary),
             (Role::QueryKeyValue, Split::Column),
             (Role::HeadwiseQueryKeyNorm, Split::Column),
             (Role::AttentionOutput, Split::Row),
@@ -129,6 +131,12 @@ fn generated(model: &Model, layout: Layout, dtype: DType) -> Vec<Generated> {
         copies: 1,
     });
     scales.chain(tables).chain(buffers::of_class(model, layout, dtype)).collect()
+}
+
+/// Buffers whose size follows the tokens of a step, alive from construction on.
+#[must_use]
+pub fn batch_buffers(model: &Model, batched_tokens: u64, dtype: DType) -> Option<Generated> {
+    buffers::of_batch(model, batched_tokens, dtype)
 }
 
 #[cfg(test)]

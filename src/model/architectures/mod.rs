@@ -16,6 +16,8 @@ mod olmo;
 mod phi;
 mod qwen;
 mod starcoder2;
+mod towers;
+mod vision;
 
 use super::Model;
 use super::config::{ConfigError, Fields};
@@ -59,6 +61,11 @@ pub const FAMILIES: &[&Family] = &[
     &phi::PHI,
     &phi::PHI3,
     &starcoder2::STARCODER2,
+    &vision::GEMMA3_VISION,
+    &vision::MISTRAL3,
+    &vision::QWEN2_5_VL,
+    &vision::QWEN2_VL,
+    &vision::QWEN3_VL,
 ];
 
 /// The family that reads a config: by class, else by model type.
