@@ -228,6 +228,8 @@ pub enum SegmentKind {
     QueryHeads(u64),
     /// Key or value heads: whole heads, replicated when ranks outnumber them.
     KeyValueHeads(u64),
+    /// Heads of a state layer: whole heads go to a rank.
+    ValueHeads(u64),
     /// Groups that heads of a state layer share: divided where they divide; a single one is on every rank.
     StateGroups(u64),
     /// Queries, keys and values of one attention, stored group by group: the group's query heads, its key head, its value head.

@@ -229,10 +229,15 @@ impl<'a> Decoder<'a> {
         self.experts = Some(experts);
     }
 
+    /// Path of a module in each layer.
+    pub fn layer_path(&self, name: &str) -> String {
+        format!("{}.{name}", self.layer)
+    }
+
     /// A module of some layers.
     pub fn in_layers(&mut self, layers: &IndexSet, name: &str, part: Part, role: Role, kind: Kind) {
         if !layers.is_empty() {
-            let path = format!("{}.{name}", self.layer);
+            let path = self.layer_path(name);
             self.push(module(path, Instances::Layers(layers.clone()), part, role, kind));
         }
     }
