@@ -2,6 +2,7 @@
 
 mod device_map;
 mod error;
+mod experts;
 mod layout;
 mod rules;
 mod shard;
@@ -14,6 +15,6 @@ pub use device_map::{
 };
 pub use error::ShardError;
 pub use layout::{Layout, Rank, Stage};
-pub use rules::{Fusion, Generated, ShardingRules, Split};
+pub use rules::{ExpertRule, Fusion, Generated, ShardingRules, Split};
 pub use shard::{shard, whole_model};
 pub use tensor::{BoxCopy, Fill, RankTensor, SourceTensor, Where};

@@ -8,7 +8,7 @@ use super::options::Options;
 use super::runtime::{Duties, Runtime, token_bytes};
 use crate::engines::{Account, Component, Demand, KvGroup, Line, RankPlan, ShardTotals, Version};
 use crate::hardware::Card;
-use crate::model::{IndexSet, Model, Part};
+use crate::model::{IndexSet, LayerCache, Model, Part};
 use crate::profiles::TransformersProfile;
 use crate::sharding::{RankTensor, Where};
 use crate::units::{Basis, Bytes, Estimate, Formula, Tokens};
@@ -35,7 +35,7 @@ pub(super) struct CardShare<'a> {
 pub(super) fn layers(tensors: &[RankTensor]) -> IndexSet {
     let of_decoder = |t: &&RankTensor| matches!(t.part, Part::Attention | Part::Ssm);
     IndexSet::from_indices(tensors.iter().filter(of_decoder).flat_map(|t| match &t.place {
-        Where::Layers(layers) => layers.iter().collect::<Vec<_>>(),
+        Where::Layers(layers) | Where::Experts { layers, .. } => layers.iter().collect::<Vec<_>>(),
         Where::Once => Vec::new(),
     }))
 }
@@ -55,7 +55,8 @@ impl Ledger<'_> {
         let mut lines = self.fixed_lines(&totals, part.card, part.visiting.1);
         lines.extend(self.growing_lines(&groups, self.options.length, part.duties));
         let kv = self.runtime().cache(&groups, self.options.length);
-        let per_token: Bytes = groups.iter().map(|g| g.page_bytes * g.layers).sum();
+        let growing = groups.iter().filter(|g| !matches!(g.cache, LayerCache::State(_)));
+        let per_token: Bytes = growing.map(|g| g.page_bytes * g.layers).sum();
         let first = own.iter().next().unwrap_or(0);
         RankPlan {
             tp_rank: None,

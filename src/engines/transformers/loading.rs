@@ -49,7 +49,7 @@ pub(super) fn peak(totals: &ShardTotals, card: &Card, options: &Options, version
 /// The largest tensor that version 5 makes of a layer's experts: all of one matrix in one.
 fn fused_experts(tensors: &[RankTensor]) -> Bytes {
     let per_layer = |t: &RankTensor| match &t.place {
-        Where::Layers(layers) => Bytes(t.bytes().0 / layers.len().max(1)),
+        Where::Layers(layers) | Where::Experts { layers, .. } => Bytes(t.bytes().0 / layers.len().max(1)),
         Where::Once => t.bytes(),
     };
     tensors.iter().filter(|t| t.part == Part::Experts).map(per_layer).max().unwrap_or(Bytes::ZERO)

@@ -51,6 +51,7 @@ impl Runtime<'_> {
     /// Cache of all sequences at a length, in the layers of `groups`.
     pub(super) fn cache(&self, groups: &[KvGroup], length: u64) -> Bytes {
         let tokens = |group: &KvGroup| match group.cache {
+            LayerCache::State(_) => 1,
             LayerCache::Sliding { window, .. } if self.version >= WINDOWED => length.min(window.saturating_sub(1)),
             _ => length,
         };
@@ -62,7 +63,11 @@ impl Runtime<'_> {
 
     /// Cache right after the prompt: layers with a window still hold all of it, as a view of the whole.
     fn cache_after_prompt(&self, groups: &[KvGroup], prompt: u64) -> Bytes {
-        groups.iter().map(|g| g.page_bytes * g.layers.saturating_mul(self.rows(prompt))).sum()
+        let rows = |group: &KvGroup| match group.cache {
+            LayerCache::State(_) => self.options.sequences,
+            _ => self.rows(prompt),
+        };
+        groups.iter().map(|g| g.page_bytes * g.layers.saturating_mul(rows(g))).sum()
     }
 
     /// Bytes above the cache of `length` tokens on a card with these layers and duties.
@@ -125,7 +130,8 @@ impl Runtime<'_> {
             return first.saturating_sub(self.cache(groups, length)).max(self.cache(groups, length));
         }
         // Keys, then values, of one layer at a time.
-        groups.iter().map(|g| Bytes(g.page_bytes.0 / 2) * self.rows(length)).max().unwrap_or(Bytes::ZERO)
+        let growing = groups.iter().filter(|g| !matches!(g.cache, LayerCache::State(_)));
+        growing.map(|g| Bytes(g.page_bytes.0 / 2) * self.rows(length)).max().unwrap_or(Bytes::ZERO)
     }
 
     /// Keys and values of one layer repeated for every query head.
@@ -154,12 +160,16 @@ impl Runtime<'_> {
     }
 }
 
-/// Bytes of one token in one layer.
+/// Bytes of one token in one layer; for a state, of one sequence.
 pub(super) fn token_bytes(cache: &LayerCache, dtype: DType) -> Bytes {
-    match *cache {
-        LayerCache::Full { kv_heads, key_width, value_width }
-        | LayerCache::Sliding { kv_heads, key_width, value_width, .. } => {
-            dtype.size(kv_heads.saturating_mul(key_width.saturating_add(value_width)))
+    let elements = match *cache {
+        // Transformers unfolds the latent vector and keeps the keys and values of all heads.
+        LayerCache::Latent { heads, key_width, value_width, .. } => {
+            heads.saturating_mul(key_width.saturating_add(value_width))
         }
-    }
+        // A state does not grow: it is a sequence's, whatever its length.
+        LayerCache::State(state) => state.convolution_elements(1).saturating_add(state.recurrent_elements(1)),
+        other => other.token_elements().unwrap_or(0),
+    };
+    dtype.size(elements)
 }

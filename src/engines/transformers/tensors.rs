@@ -3,7 +3,7 @@
 use super::options::{BitsAndBytes, Options, V5};
 use crate::engines::Version;
 use crate::model::{IndexSet, Instances, Model, Module, Part};
-use crate::sharding::{Fill, Generated, RankTensor, ShardError, ShardingRules, whole_model};
+use crate::sharding::{ExpertRule, Fill, Generated, RankTensor, ShardError, ShardingRules, whole_model};
 use crate::units::DType;
 
 /// Until here each layer kept its own tables of sines and cosines, as long as the model's context.
@@ -18,6 +18,8 @@ pub(super) fn tensors(model: &Model, dtype: DType, version: Version) -> Result<V
         share_tied: true,
         repeat_kv_heads: false,
         floor_groups: false,
+        experts: ExpertRule::AsStored,
+        dtypes: Vec::new(),
         dtype,
         stages: Vec::new(),
         generated: buffers(model, dtype, version),

@@ -24,7 +24,8 @@ pub fn device_shares(tensors: &[RankTensor], map: &DeviceMap) -> (BTreeMap<Devic
                 None if tensor.fill == Fill::Generated => {}
                 None => uncovered.push(tensor.name.clone()),
             },
-            Where::Layers(layers) => {
+            // Maps place whole decoder layers, so all experts of a layer are where the layer is.
+            Where::Layers(layers) | Where::Experts { layers, .. } => {
                 let mut by_device: BTreeMap<Device, Vec<u32>> = BTreeMap::new();
                 for layer in layers.iter() {
                     let name = tensor.name.replacen("{}", &layer.to_string(), 1);
@@ -35,7 +36,11 @@ pub fn device_shares(tensors: &[RankTensor], map: &DeviceMap) -> (BTreeMap<Devic
                     }
                 }
                 for (device, layers) in by_device {
-                    let place = Where::Layers(IndexSet::from_indices(layers));
+                    let layers = IndexSet::from_indices(layers);
+                    let place = match &tensor.place {
+                        Where::Experts { experts, .. } => Where::Experts { layers, experts: experts.clone() },
+                        Where::Once | Where::Layers(_) => Where::Layers(layers),
+                    };
                     shares.entry(device).or_default().push(RankTensor { place, ..tensor.clone() });
                 }
             }

@@ -59,6 +59,16 @@ impl ModuleTree {
             };
             match &tensor.place {
                 Where::Once => builder.add(&tensor.name, None, &size),
+                Where::Experts { layers, experts } => {
+                    for expert in experts.clone() {
+                        // Each expert is a module of its own within its layer's block.
+                        let name = of_expert(&tensor.name, expert);
+                        let size = Size { module: parent(&name).to_owned(), ..size };
+                        for layer in layers.iter() {
+                            builder.add(&name, Some(layer), &size);
+                        }
+                    }
+                }
                 Where::Layers(layers) => {
                     for layer in layers.iter() {
                         builder.add(&tensor.name, Some(layer), &size);
@@ -125,6 +135,14 @@ impl ModuleTree {
 /// Path without its last component.
 fn parent(path: &str) -> &str {
     path.rsplit_once('.').map_or("", |(parent, _)| parent)
+}
+
+/// The name of one expert's tensor: the last `{}` is the expert, the first stays the layer.
+fn of_expert(name: &str, expert: u32) -> String {
+    match name.rfind("{}") {
+        Some(at) => format!("{}{expert}{}", &name[..at], &name[at + 2..]),
+        None => name.to_owned(),
+    }
 }
 
 /// One tensor's size, and the template of the module it belongs to.
