@@ -77,8 +77,9 @@ pub fn model(text: &str) -> Result<ResolvedModel, Problem> {
 
 fn bad_command(error: CommandError) -> Problem {
     match error {
-        CommandError::NotModelled { .. } => Problem::cannot_tell(error)
-            .hint("the same model can be planned under an engine that is: `shardfit plan MODEL -- vllm serve MODEL`"),
+        CommandError::NotModelled { .. } => {
+            Problem::cannot_tell(error).hint("plan the same model under vLLM: `shardfit plan -- vllm serve MODEL`")
+        }
         _ => Problem::usage(error),
     }
 }
