@@ -52,12 +52,13 @@ fn the_checkpoint_is_on_the_card() {
             assert_eq!((&rank["verified"], bytes("compared_bytes") >= bytes("placed_bytes")), (&true.into(), true));
         }
 
-        // The driver takes whole granules of 2 MiB: what was asked for, and less than one a rank more.
+        // The driver hands out granules of 2 MiB; small requests may share one, or find room in one that was begun.
         let arenas: u64 = ranks.iter().map(|rank| rank["arena_bytes"].as_u64().unwrap()).sum();
         let driver = |name: &str| phase(&report, 0, name)["driver_used_bytes"].as_u64().unwrap();
         let grown = driver("loaded").saturating_sub(driver("context"));
-        let granules = ranks.len() as u64 * (2 << 20);
-        assert!((arenas..arenas + granules).contains(&grown), "TP {tp}: {grown} bytes grown for {arenas}");
+        let granule = 2 << 20;
+        let expected = arenas.saturating_sub(granule)..=arenas + ranks.len() as u64 * granule;
+        assert!(expected.contains(&grown), "TP {tp}: {grown} bytes grown for {arenas}");
         assert_eq!(driver("freed"), driver("context"), "TP {tp}: everything is given back");
         assert!(phase(&report, 0, "loaded")["nvml_used_bytes"].is_u64(), "NVML tells its side: {report:#}");
     }
