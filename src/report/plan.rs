@@ -420,7 +420,8 @@ impl PlanReport {
             weakest_line: weakest(&plan.ranks),
             ranks,
             host: HostReport {
-                reason: Some("host memory is not modelled for this engine yet".to_owned()),
+                offload_bytes: plan.offload,
+                reason: Some("staging and page cache of this engine's loader are not modelled".to_owned()),
                 ..HostReport::default()
             },
             capacity: CapacityReport {

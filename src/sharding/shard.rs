@@ -4,10 +4,7 @@ use std::ops::Range;
 
 use super::experts::{ExpertShare, stacks};
 use super::slices::Member;
-use super::{
-    BoxCopy, Device, DeviceMap, Fill, Layout, Rank, RankTensor, ShardError, ShardingRules, SourceTensor, Split, Stage,
-    Where,
-};
+use super::{BoxCopy, Fill, Layout, Rank, RankTensor, ShardError, ShardingRules, SourceTensor, Split, Stage, Where};
 use crate::model::{
     Axis, Dim, IndexSet, Instances, Kind, Model, Module, Part, Role, RowParameter, Segment, StoredTensor, bias,
 };
@@ -28,17 +25,12 @@ pub fn shard(model: &Model, layout: Layout, rules: &ShardingRules, rank: Rank) -
     Shard { model, rules, share: Share::Stage(stage), member }.tensors()
 }
 
-/// The tensors that a device map puts on one device, in the order of construction. Modules stay whole.
+/// All tensors of a model on one device, in the order of construction.
 ///
 /// # Errors
 /// Never for rules that split nothing; the type is that of [`shard`].
-pub fn device_share(
-    model: &Model,
-    rules: &ShardingRules,
-    map: &DeviceMap,
-    device: Device,
-) -> Result<Vec<RankTensor>, ShardError> {
-    Shard { model, rules, share: Share::Device(map, device), member: Member { rank: 0, size: 1 } }.tensors()
+pub fn whole_model(model: &Model, rules: &ShardingRules) -> Result<Vec<RankTensor>, ShardError> {
+    Shard { model, rules, share: Share::Whole, member: Member { rank: 0, size: 1 } }.tensors()
 }
 
 /// Whether an engine that fuses this role builds the two as one tensor.
@@ -46,19 +38,12 @@ fn same_group(first: &Module, other: &Module) -> bool {
     first.role == other.role && first.instances == other.instances && first.parent() == other.parent()
 }
 
-/// The layers or blocks of a module that a map puts on a device.
-fn own_indices(map: &DeviceMap, device: Device, path: &str, indices: &IndexSet) -> Option<Where> {
-    let here = |index: &u32| map.device_of(&path.replacen("{}", &index.to_string(), 1)) == device;
-    let own = IndexSet::from_indices(indices.iter().filter(here));
-    (!own.is_empty()).then_some(Where::Layers(own))
-}
-
 /// Which modules are here.
 enum Share<'a> {
     /// Those of a pipeline stage.
     Stage(&'a Stage),
-    /// Those that a map puts on a device.
-    Device(&'a DeviceMap, Device),
+    /// All of them.
+    Whole,
 }
 
 struct Shard<'a> {
@@ -86,7 +71,7 @@ impl Shard<'_> {
             }
         }
         for generated in &self.rules.generated {
-            if let Some(place) = self.instances(&generated.name, &generated.instances) {
+            if let Some(place) = self.instances(&generated.instances) {
                 tensors.push(RankTensor {
                     name: generated.name.clone(),
                     place,
@@ -113,39 +98,25 @@ impl Shard<'_> {
                     (_, Instances::Last) => stage.final_norm,
                     (_, Instances::Layers(_) | Instances::Tower(_) | Instances::Experts { .. }) => true,
                 };
-                built.then(|| self.instances(&module.path, &module.instances)).flatten()
+                built.then(|| self.instances(&module.instances)).flatten()
             }
-            // A tied head follows the embedding: both are one tensor.
-            Share::Device(..) => self.instances(source_path(module), &module.instances),
+            Share::Whole => self.instances(&module.instances),
         }
     }
 
-    fn instances(&self, path: &str, instances: &Instances) -> Option<Where> {
-        match (instances, &self.share) {
-            (Instances::First | Instances::Last, Share::Stage(_)) => Some(Where::Once),
-            (Instances::First | Instances::Last, Share::Device(map, device)) => {
-                (map.device_of(path) == *device).then_some(Where::Once)
+    fn instances(&self, instances: &Instances) -> Option<Where> {
+        let own = |layers: &IndexSet| match self.share {
+            Share::Stage(stage) => layers.within(&stage.layers),
+            Share::Whole => layers.clone(),
+        };
+        let somewhere = |layers: IndexSet| (!layers.is_empty()).then_some(layers);
+        match instances {
+            Instances::First | Instances::Last => Some(Where::Once),
+            Instances::Layers(layers) => somewhere(own(layers)).map(Where::Layers),
+            Instances::Experts { layers, experts } => {
+                somewhere(own(layers)).map(|layers| Where::Experts { layers, experts: 0..*experts })
             }
-            (Instances::Layers(layers), Share::Stage(stage)) => {
-                let own = layers.within(&stage.layers);
-                (!own.is_empty()).then_some(Where::Layers(own))
-            }
-            (Instances::Experts { layers, experts }, share) => {
-                // Maps place whole decoder layers, so all experts of a layer are where its first is.
-                let own = match share {
-                    Share::Stage(stage) => Some(Where::Layers(layers.within(&stage.layers))),
-                    Share::Device(map, device) => own_indices(map, *device, path, layers),
-                };
-                match own {
-                    Some(Where::Layers(own)) if !own.is_empty() => {
-                        Some(Where::Experts { layers: own, experts: 0..*experts })
-                    }
-                    _ => None,
-                }
-            }
-            (Instances::Layers(layers), Share::Device(map, device)) => own_indices(map, *device, path, layers),
-            (Instances::Tower(blocks), Share::Stage(_)) => Some(Where::Layers(blocks.clone())),
-            (Instances::Tower(blocks), Share::Device(map, device)) => own_indices(map, *device, path, blocks),
+            Instances::Tower(blocks) => Some(Where::Layers(blocks.clone())),
         }
     }
 
@@ -306,7 +277,7 @@ impl Shard<'_> {
     fn has_embedding(&self) -> bool {
         match self.share {
             Share::Stage(stage) => stage.embedding,
-            Share::Device(..) => true,
+            Share::Whole => true,
         }
     }
 

@@ -359,6 +359,7 @@ impl Start<'_> {
             refusals,
             warnings: self.warnings(limit, cards),
             assumptions: Vec::new(),
+            offload: None,
         })
     }
 

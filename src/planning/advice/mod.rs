@@ -2,6 +2,7 @@
 
 mod cache_type;
 mod context;
+mod device_map;
 mod dtype;
 mod eager;
 mod fraction;
@@ -88,9 +89,11 @@ trait Repair: Sync {
 }
 
 /// Changes of layout, tried alone and under each of the others.
-const LAYOUTS: &[&dyn Repair] = &[&layout::TensorParallel, &layout::PipelineParallel];
+const LAYOUTS: &[&dyn Repair] = &[&layout::TensorParallel, &layout::PipelineParallel, &device_map::Spread];
 /// Changes within a layout.
 const KNOBS: &[&dyn Repair] = &[
+    &device_map::StayInPlace,
+    &device_map::Caps,
     &fraction::MemoryFraction,
     &sequences::Sequences,
     &context::Context,
