@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Problem;
 use super::args::{EngineFlags, FleetFlags};
-use crate::engines::command_line::{self, CommandTemplate, read_words};
+use crate::engines::command_line::{self, CommandError, CommandTemplate, read_words};
 use crate::engines::{ENGINES, Engine, Settings, Version, engine};
 use crate::hardware::{
     DeviceOrder, Fleet, FleetSource, FleetSpec, ResolveError, VisibleDevices, resolve, resolve_snapshot,
@@ -73,6 +73,15 @@ pub fn model(text: &str) -> Result<ResolvedModel, Problem> {
             problem = problem.hint("name a folder, a `config.json`, or `organisation/name`");
             Err(with_nearest(problem, &nearest))
         }
+    }
+}
+
+fn bad_command(error: CommandError) -> Problem {
+    match error {
+        CommandError::NotModelled { .. } => {
+            Problem::cannot_tell(error).hint("plan the same model under vLLM: `shardfit plan -- vllm serve MODEL`")
+        }
+        _ => Problem::usage(error),
     }
 }
 
@@ -281,7 +290,7 @@ pub fn subject(model_text: Option<&str>, flags: &EngineFlags, command: &[String]
         let model = model(name)?;
         return Ok(Subject { model, engine, version, settings: typed, notes: Vec::new(), template: None, mask: None });
     }
-    let invocation = read_words(command).map_err(Problem::usage)?;
+    let invocation = read_words(command).map_err(bad_command)?;
     let name = model_text.map(str::to_owned).or_else(|| invocation.model_on_host()).ok_or_else(|| {
         Problem::usage("the command names no model").hint("write it before the `--`: `shardfit plan MODEL -- COMMAND`")
     })?;
