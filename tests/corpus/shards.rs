@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use shardfit::engines::ShardTotals;
-use shardfit::engines::vllm::{after_load, sharding};
+use shardfit::engines::vllm::{Release, after_load, sharding};
 use shardfit::hardware::Card;
 use shardfit::model::Model;
 use shardfit::profiles::gpus::GpuCatalogue;
@@ -41,8 +41,9 @@ pub fn compare(model: &Model, row: &Value, card: &Card) -> Result<Compared, Stri
     let number = |key: &str| row[key].as_u64().unwrap();
     let layout = Layout { tp: number("tp") as u32, pp: number("pp") as u32, dp: 1, ep: false };
     let dtype = row["dtype"].as_str().unwrap().parse().unwrap();
-    let mut rules = sharding::rules(model, layout, dtype, None).map_err(|e| e.to_string())?;
-    rules.generated.extend(sharding::batch_buffers(model, BATCHED_TOKENS, dtype));
+    let release = Release::of(row["vllm"].as_str().unwrap().parse().unwrap());
+    let mut rules = sharding::rules(model, layout, dtype, None, release).map_err(|e| e.to_string())?;
+    rules.generated.extend(sharding::batch_buffers(model, BATCHED_TOKENS, dtype, release));
     let rank = Rank { tp_rank: 0, pp_rank: number("pp_rank") as u32 };
     let tensors = shard(model, layout, &rules, rank).map_err(|e| e.to_string())?;
     let mut ours: BTreeMap<&str, u64> = BTreeMap::new();
