@@ -20,6 +20,7 @@ use crate::units::{Basis, Bytes, DType, Estimate, Formula, Fraction, Tokens};
 pub fn plan(deployment: &Deployment<'_>, era: &VllmEra) -> Result<EnginePlan, EngineError> {
     let Deployment { model, settings, fleet, version } = *deployment;
     let layout = layout(settings)?;
+    refusals::heads_divide(model, layout.tp)?;
     let first = fleet.cards.first().ok_or_else(|| EngineError::Unknown("the fleet has no cards".to_owned()))?;
     let dtype = defaults::dtype(settings, model, first)?;
     let release = Release::of(version);
@@ -60,6 +61,7 @@ pub fn plan(deployment: &Deployment<'_>, era: &VllmEra) -> Result<EnginePlan, En
 pub fn shards(deployment: &Deployment<'_>) -> Result<Vec<RankShard>, EngineError> {
     let Deployment { model, settings, fleet, version } = *deployment;
     let layout = layout(settings)?;
+    refusals::heads_divide(model, layout.tp)?;
     let first = fleet.cards.first().ok_or_else(|| EngineError::Unknown("the fleet has no cards".to_owned()))?;
     let dtype = defaults::dtype(settings, model, first)?;
     let refused = |e: ShardError| refusals::does_not_divide(&e, model);
@@ -363,7 +365,7 @@ impl Start<'_> {
             ranks,
             kv,
             refusals,
-            warnings: self.warnings(limit),
+            warnings: self.warnings(limit, cards),
             assumptions: Vec::new(),
         })
     }
@@ -430,8 +432,14 @@ impl Start<'_> {
         }
     }
 
-    fn warnings(&self, limit: Option<u64>) -> Vec<String> {
+    fn warnings(&self, limit: Option<u64>, cards: &[Card]) -> Vec<String> {
         let mut warnings = Vec::new();
+        if let Some(card) = cards.iter().find(|c| c.shared_pool) {
+            warnings.push(format!(
+                "{} shares its memory with the host: what the host's processes use comes off the capacity",
+                card.label
+            ));
+        }
         if limit.is_none() {
             warnings.push("the config states no context length; vLLM then takes 2048".to_owned());
         }
