@@ -5,6 +5,7 @@ mod blocks;
 mod cohere;
 mod decoder;
 mod gemma;
+mod generic;
 mod glm;
 mod gpt;
 mod granite;
@@ -21,6 +22,8 @@ mod vision;
 
 use super::Model;
 use super::config::{ConfigError, Fields};
+use crate::units::DType;
+pub use generic::Assumed;
 
 /// A family of architectures that one rule reads.
 pub struct Family {
@@ -67,6 +70,14 @@ pub const FAMILIES: &[&Family] = &[
     &vision::QWEN2_VL,
     &vision::QWEN3_VL,
 ];
+
+/// Reads a model of any architecture from its tensors.
+pub(super) fn from_tensors<'a>(
+    fields: &Fields<'_>,
+    tensors: impl IntoIterator<Item = (&'a str, DType, &'a [u64])>,
+) -> Result<Assumed, ConfigError> {
+    generic::read(fields, tensors)
+}
 
 /// The family that reads a config: by class, else by model type.
 pub(super) fn family(fields: &Fields<'_>) -> Result<&'static Family, ConfigError> {
