@@ -148,6 +148,7 @@ fn rules(model: &Model, dtype: DType) -> ShardingRules {
         dtypes: Vec::new(),
         dtype,
         stages: Vec::new(),
+        whole_towers: true,
         generated: frequencies.collect(),
     }
 }

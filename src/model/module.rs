@@ -92,6 +92,8 @@ pub enum Role {
     StateSharedNorm,
     /// Channels of a state layer → hidden state.
     StateOut,
+    /// What checkpoints hold although it is no parameter: a constant that was computed once.
+    Constant,
     /// Anything that has no part in the above: convolutions over patches, projectors that are no feed-forward layer.
     Other,
 }
@@ -146,6 +148,7 @@ impl Role {
             | Self::StateSharedNorm
             | Self::PatchPositionEmbedding
             | Self::EmbeddingProjection
+            | Self::Constant
             | Self::Other => false,
         }
     }
@@ -402,6 +405,6 @@ impl Module {
     /// Whether its tensors are saved with the checkpoint but are no parameters.
     #[must_use]
     pub fn is_buffer(&self) -> bool {
-        self.role == Role::RouterBias
+        matches!(self.role, Role::RouterBias | Role::Constant)
     }
 }

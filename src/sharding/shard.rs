@@ -223,7 +223,7 @@ impl Shard<'_> {
                 }
             }
             Kind::HeadVectors { heads, width } => {
-                let from = match self.rules.split(first.role) {
+                let from = match self.rules.split_of(first) {
                     Split::Column => self.member.segment(heads, self.rules.repeat_kv_heads, &first.path)?,
                     Split::Replicated | Split::Row | Split::Vocabulary => 0..heads.rows,
                 };
@@ -237,7 +237,7 @@ impl Shard<'_> {
                 push("weight", None, (vec![held, *width], vec![copy]));
             }
             Kind::Table { rows, width } => {
-                let (from, padded) = match self.rules.split(first.role) {
+                let (from, padded) = match self.rules.split_of(first) {
                     Split::Vocabulary => self.member.vocabulary(*rows, self.rules.vocabulary_multiple)?,
                     Split::Replicated | Split::Column | Split::Row => (0..*rows, *rows),
                 };
@@ -263,7 +263,7 @@ impl Shard<'_> {
             }
             Kind::Rows { output, parameters } => {
                 let rows = output.iter().map(|s| s.rows).fold(0, u64::saturating_add);
-                let slices = match self.rules.split(first.role) {
+                let slices = match self.rules.split_of(first) {
                     Split::Column => member.segments(output, self.rules.repeat_kv_heads, &first.path)?,
                     Split::Replicated | Split::Row | Split::Vocabulary => vec![Range { start: 0, end: rows }],
                 };
@@ -273,7 +273,7 @@ impl Shard<'_> {
             }
             Kind::Stack(stack) => match &experts {
                 Some(share) => {
-                    for (name, shape, copies) in stacks(group, share, self.rules.split(first.role), source_dtype)? {
+                    for (name, shape, copies) in stacks(group, share, self.rules.split_of(first), source_dtype)? {
                         push(&name, None, (shape, copies));
                     }
                 }
@@ -329,7 +329,7 @@ impl Shard<'_> {
             };
             let rows = output.iter().map(|s| s.rows).fold(0, u64::saturating_add);
             let whole = Cut::whole;
-            let (input_cut, output_cut) = match self.rules.split(module.role) {
+            let (input_cut, output_cut) = match self.rules.split_of(module) {
                 Split::Replicated => (whole(*input), whole(rows)),
                 Split::Column => (whole(*input), self.column(output, module, member)?),
                 Split::Row => {

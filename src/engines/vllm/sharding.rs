@@ -75,6 +75,7 @@ pub fn rules(
         dtypes: Vec::new(),
         dtype,
         stages: stages::of_ranges(model, self::partition(model.layers, layout.pp, partition)?),
+        whole_towers: buffers::has_whole_tower(model),
         generated: generated(model, layout, dtype),
     })
 }

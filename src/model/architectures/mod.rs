@@ -5,6 +5,7 @@ mod blocks;
 mod cohere;
 mod decoder;
 mod gemma;
+mod gemma4;
 mod generic;
 mod glm;
 mod gpt;
@@ -49,6 +50,8 @@ pub const FAMILIES: &[&Family] = &[
     &gemma::GEMMA,
     &gemma::GEMMA2,
     &gemma::GEMMA3,
+    &gemma4::GEMMA4,
+    &gemma4::GEMMA4_VISION,
     &glm::CHATGLM,
     &glm::GLM,
     &glm::GLM4,
