@@ -1,13 +1,13 @@
 //! The estimator against the exact answers of the peers' own code.
 #![allow(clippy::unwrap_used, reason = "stored facts are known to be whole")]
 
+#[path = "corpus/classes.rs"]
+mod classes;
 mod corpus;
 #[path = "corpus/shards.rs"]
 mod shards;
 
 use std::collections::BTreeSet;
-
-use shardfit::model::{IndexSet, Instances};
 
 /// Every model that is read has exactly the parameters that its classes build.
 #[test]
@@ -34,26 +34,19 @@ fn tensor_names_and_shapes_are_exact() {
         }
         let Some(Ok(mut model)) = corpus::model(id) else { continue };
         model.quantization = None;
-        let ours: BTreeSet<(String, String, Vec<u64>)> =
-            model.tensors().into_iter().map(|t| (t.name, ranges(&t.instances), t.shape)).collect();
+        let ours = classes::as_built(&model, list["built_by"].as_str().unwrap());
+        // Checkpoints hold the buffers that are saved, too.
         let stored = ["tensors", "persistent_buffers"].into_iter().flat_map(|kind| list[kind].as_array().unwrap());
-        let theirs: BTreeSet<(String, String, Vec<u64>)> = stored
+        let theirs: BTreeSet<classes::Listed> = stored
             .map(|t| {
                 let numbers: Vec<&str> = t[1].as_array().unwrap().iter().map(|n| n.as_str().unwrap()).collect();
                 let shape = t[2].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).collect();
                 (t[0].as_str().unwrap().to_owned(), numbers.join(";"), shape)
             })
             .collect();
-        assert_eq!(ours, theirs, "{id}");
-    }
-}
-
-/// The numbers that a template's `{}` stands for, as the lists write them.
-fn ranges(instances: &Instances) -> String {
-    match instances {
-        Instances::First | Instances::Last => String::new(),
-        Instances::Layers(layers) | Instances::Blocks(layers) => layers.to_string(),
-        Instances::Experts { layers, experts } => format!("{layers};{}", IndexSet::range(0..*experts)),
+        let (missing, surplus): (Vec<_>, Vec<_>) =
+            (theirs.difference(&ours).collect(), ours.difference(&theirs).collect());
+        assert!(missing.is_empty() && surplus.is_empty(), "{id}: not derived {missing:?}, derived besides {surplus:?}");
     }
 }
 

@@ -111,7 +111,7 @@ impl Shard<'_> {
                     (Role::LmHead, _) => stage.head,
                     (_, Instances::First) => stage.embedding,
                     (_, Instances::Last) => stage.final_norm,
-                    (_, Instances::Layers(_) | Instances::Blocks(_) | Instances::Experts { .. }) => true,
+                    (_, Instances::Layers(_) | Instances::Tower(_) | Instances::Experts { .. }) => true,
                 };
                 built.then(|| self.instances(&module.path, &module.instances)).flatten()
             }
@@ -144,8 +144,8 @@ impl Shard<'_> {
                 }
             }
             (Instances::Layers(layers), Share::Device(map, device)) => own_indices(map, *device, path, layers),
-            (Instances::Blocks(blocks), Share::Stage(_)) => Some(Where::Layers(blocks.clone())),
-            (Instances::Blocks(blocks), Share::Device(map, device)) => own_indices(map, *device, path, blocks),
+            (Instances::Tower(blocks), Share::Stage(_)) => Some(Where::Layers(blocks.clone())),
+            (Instances::Tower(blocks), Share::Device(map, device)) => own_indices(map, *device, path, blocks),
         }
     }
 
@@ -222,19 +222,19 @@ impl Shard<'_> {
                     push(name, None, whole_tensor(first, name, shape, source_dtype));
                 }
             }
-            Kind::HeadVectors { heads, width } => {
-                let from = match self.rules.split_of(first) {
-                    Split::Column => self.member.segment(heads, self.rules.repeat_kv_heads, &first.path)?,
-                    Split::Replicated | Split::Row | Split::Vocabulary => 0..heads.rows,
+            Kind::Rows { output, parameters } => {
+                let rows = output.iter().map(|s| s.rows).fold(0, u64::saturating_add);
+                let cut = match self.rules.split_of(first) {
+                    Split::Column => self.column(output, first, self.member)?,
+                    Split::Vocabulary => {
+                        let (slice, held) = self.member.vocabulary(rows, self.rules.vocabulary_multiple)?;
+                        Cut { slices: vec![slice], held }
+                    }
+                    Split::Replicated | Split::Row => Cut::whole(rows),
                 };
-                let held = from.end - from.start;
-                let source = SourceTensor {
-                    name: format!("{}.weight", first.path),
-                    dtype: source_dtype,
-                    shape: vec![heads.rows, *width],
-                };
-                let copy = BoxCopy { source, from: vec![from, 0..*width], to: vec![0, 0], experts: None };
-                push("weight", None, (vec![held, *width], vec![copy]));
+                for parameter in parameters {
+                    push(parameter.name, None, cut_rows(first, parameter, rows, &cut, source_dtype));
+                }
             }
             Kind::Table { rows, width } => {
                 let (from, padded) = match self.rules.split_of(first) {
@@ -259,16 +259,6 @@ impl Shard<'_> {
                 }
                 if *has_bias {
                     push("bias", None, stacked(stored_tensor(group, &parts, &bias(), source_dtype, floor)?));
-                }
-            }
-            Kind::Rows { output, parameters } => {
-                let rows = output.iter().map(|s| s.rows).fold(0, u64::saturating_add);
-                let slices = match self.rules.split_of(first) {
-                    Split::Column => member.segments(output, self.rules.repeat_kv_heads, &first.path)?,
-                    Split::Replicated | Split::Row | Split::Vocabulary => vec![Range { start: 0, end: rows }],
-                };
-                for parameter in parameters {
-                    push(parameter.name, None, rows_of(first, parameter, rows, &slices, source_dtype));
                 }
             }
             Kind::Stack(stack) => match &experts {
@@ -353,32 +343,32 @@ impl Shard<'_> {
     }
 }
 
-/// Slices of the first dimension of a parameter, one after the other.
-fn rows_of(
-    module: &Module,
-    parameter: &RowParameter,
-    rows: u64,
-    slices: &[Range<u64>],
-    dtype: Option<DType>,
-) -> (Vec<u64>, Vec<BoxCopy>) {
-    let with = |rows: u64| -> Vec<u64> { std::iter::once(rows).chain(parameter.inner.iter().copied()).collect() };
-    let mut held = 0u64;
-    let mut copies = Vec::with_capacity(slices.len());
-    for slice in slices {
-        let source = SourceTensor { name: format!("{}.{}", module.path, parameter.name), dtype, shape: with(rows) };
-        let from = std::iter::once(slice.clone()).chain(parameter.inner.iter().map(|size| 0..*size)).collect();
-        let to = std::iter::once(held).chain(parameter.inner.iter().map(|_| 0)).collect();
-        copies.push(BoxCopy { source, from, to, experts: None });
-        held = held.saturating_add(slice.end - slice.start);
-    }
-    (with(held), copies)
-}
-
 /// Shape and source of a parameter that is kept whole.
 fn whole_tensor(module: &Module, name: &str, shape: &[u64], dtype: Option<DType>) -> (Vec<u64>, Vec<BoxCopy>) {
     let source = SourceTensor { name: format!("{}.{name}", module.path), dtype, shape: shape.to_vec() };
     let from = shape.iter().map(|size| 0..*size).collect();
     (shape.to_vec(), vec![BoxCopy { source, from, to: vec![0; shape.len()], experts: None }])
+}
+
+/// Shape and slices of a parameter whose rows are divided.
+fn cut_rows(
+    module: &Module,
+    parameter: &RowParameter,
+    rows: u64,
+    cut: &Cut,
+    dtype: Option<DType>,
+) -> (Vec<u64>, Vec<BoxCopy>) {
+    let shaped = |first: u64| std::iter::once(first).chain(parameter.inner.iter().copied()).collect::<Vec<_>>();
+    let mut copies = Vec::with_capacity(cut.slices.len());
+    let mut start = 0u64;
+    for slice in &cut.slices {
+        let source = SourceTensor { name: format!("{}.{}", module.path, parameter.name), dtype, shape: shaped(rows) };
+        let from = std::iter::once(slice.clone()).chain(parameter.inner.iter().map(|size| 0..*size)).collect();
+        let to = std::iter::once(start).chain(parameter.inner.iter().map(|_| 0)).collect();
+        copies.push(BoxCopy { source, from, to, experts: None });
+        start = start.saturating_add(slice.end.saturating_sub(slice.start));
+    }
+    (shaped(cut.held), copies)
 }
 
 /// A rank's part of one matrix, in features.

@@ -58,7 +58,7 @@ fn constant_norms(model: &Model, dtype: DType) -> Vec<Generated> {
                 list.push(constant("model.layers.{}.router.norm.weight", at, Part::Router, vec![*input]));
                 list.push(constant("model.layers.{}.router.root_size", at, Part::Router, Vec::new()));
             }
-            (Kind::Linear { input, .. }, Role::Other) if module.path.ends_with("embedding_projection") => {
+            (Kind::Linear { input, .. }, Role::Projector) if module.path.ends_with("embedding_projection") => {
                 let name = "embed_vision.embedding_pre_projection_norm.weight";
                 list.push(constant(name, &module.instances, Part::Vision, vec![*input]));
             }

@@ -125,8 +125,8 @@ fn experts(decoder: &mut Decoder<'_>) -> Result<(), ConfigError> {
     let tensor = |name: &str, size| Kind::Tensors(vec![(name.to_owned(), vec![size])]);
     let router = "model.layers.{}.router";
     let part = |part, role, path: &str, kind| module(path, layers.clone(), part, role, kind);
-    decoder.push(part(Part::Router, Role::Other, router, tensor("scale", hidden)));
-    decoder.push(part(Part::Other, Role::Other, router, tensor("per_expert_scale", count)));
+    decoder.push(part(Part::Router, Role::Unknown, router, tensor("scale", hidden)));
+    decoder.push(part(Part::Other, Role::Unknown, router, tensor("per_expert_scale", count)));
     decoder.push(part(Part::Router, Role::Router, "model.layers.{}.router.proj", matrix(hidden, count, false)));
     let stack = |name, input, output| {
         Kind::Stack(ExpertStack { experts, input, output, name, bias: None, transposed: false, folded: false })
@@ -154,10 +154,10 @@ fn with_vision(fields: &Fields<'_>) -> Result<Model, ConfigError> {
     // Rows and columns of the image have a table each.
     let positions = vec![2, vision.u64_or(&["position_embedding_size"], 10_240)?, width];
     let table = Kind::Tensors(vec![("position_embedding_table".to_owned(), positions)]);
-    tower.single("patch_embedder", Role::Other, table);
+    tower.single("patch_embedder", Role::TowerEmbedding, table);
     let patch = vision.u64_or(&["patch_size"], 16)?;
     let pixels = patch.saturating_mul(patch).saturating_mul(3);
-    tower.single("patch_embedder.input_proj", Role::Other, matrix(pixels, width, false));
+    tower.single("patch_embedder.input_proj", Role::TowerEmbedding, matrix(pixels, width, false));
     for (name, segment) in [("q_proj", sizes.query()), ("k_proj", sizes.key_value()), ("v_proj", sizes.key_value())] {
         let kind = Kind::Linear { input: width, output: vec![segment], bias: false };
         tower.every(&format!("self_attn.{name}.linear"), Role::QueryKeyValue, kind);
@@ -183,6 +183,6 @@ fn with_vision(fields: &Fields<'_>) -> Result<Model, ConfigError> {
     let mut modules = tower.finish();
     let kind = matrix(width, decoder.hidden_size, false);
     let path = "model.embed_vision.embedding_projection";
-    modules.push(module(path, Instances::First, Part::Vision, Role::Other, kind));
+    modules.push(module(path, Instances::First, Part::Vision, Role::Projector, kind));
     Ok(join(decoder, "model.language_model", modules))
 }

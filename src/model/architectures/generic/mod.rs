@@ -144,7 +144,7 @@ impl<'a, 'b> Reader<'a, 'b> {
             Instances::Experts { layers, experts } if in_decoder => {
                 Instances::Experts { layers: layers.within(&(0..self.layers)), experts: *experts }
             }
-            Instances::Layers(blocks) => Instances::Blocks(blocks.clone()),
+            Instances::Layers(blocks) => Instances::Tower(blocks.clone()),
             other => other.clone(),
         };
         if instances.count() == 0 {
@@ -155,8 +155,8 @@ impl<'a, 'b> Reader<'a, 'b> {
         let (role, part) = match said {
             Some(meaning) if tower => (meaning.role, Part::Vision),
             Some(meaning) => (meaning.role, meaning.part),
-            None if tower => (Role::Other, Part::Vision),
-            None => (Role::Other, Part::Other),
+            None if tower => (Role::Unknown, Part::Vision),
+            None => (Role::Unknown, Part::Other),
         };
         let kind = said.and_then(|meaning| self.kind(parameters, meaning, tower));
         let path = first.module.clone();
@@ -190,7 +190,7 @@ impl<'a, 'b> Reader<'a, 'b> {
                 for parameter in parameters {
                     let kind = Kind::Tensors(vec![(parameter.parameter.clone(), parameter.shape.clone())]);
                     let dtype = (!is_plain(parameter.dtype)).then_some(parameter.dtype);
-                    self.modules.push(module(Role::Other, kind, dtype));
+                    self.modules.push(module(Role::Unknown, kind, dtype));
                 }
                 self.packed |= parameters.iter().any(|t| t.parameter == "qweight");
             }
@@ -425,7 +425,7 @@ impl<'a, 'b> Reader<'a, 'b> {
 /// The layers of instances that are numbered.
 fn layer_set(instances: &Instances) -> Option<IndexSet> {
     match instances {
-        Instances::Layers(layers) | Instances::Blocks(layers) | Instances::Experts { layers, .. } => {
+        Instances::Layers(layers) | Instances::Tower(layers) | Instances::Experts { layers, .. } => {
             Some(layers.clone())
         }
         Instances::First | Instances::Last => None,
