@@ -10,6 +10,7 @@ mod module;
 mod part;
 mod rope;
 mod storage;
+mod stored_names;
 
 use std::sync::LazyLock;
 
