@@ -27,6 +27,15 @@ pub fn parameter_lists() -> Vec<Value> {
     files.iter().filter(|path| path.extension().is_some_and(|e| e == "json")).map(read).collect()
 }
 
+/// A config by its model's Hub id: built in, or stored beside the tests.
+pub fn config(id: &str) -> Option<Value> {
+    if let Ok(profile) = built_in_model(id) {
+        return serde_json::from_str(profile.config).ok();
+    }
+    let path = data().join("configs").join(format!("{}.json", id.replace('/', "--")));
+    serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok()
+}
+
 /// A model by its Hub id: built in, or stored beside the tests.
 pub fn model(id: &str) -> Option<Result<Model, ConfigError>> {
     let parse = |text: &str| serde_json::from_str::<Value>(text).unwrap();
