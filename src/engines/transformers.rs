@@ -129,6 +129,7 @@ fn rules(model: &Model, dtype: DType) -> ShardingRules {
         share_tied: true,
         repeat_kv_heads: false,
         floor_groups: false,
+        file_state: true,
         dtype,
         stages: Vec::new(),
         generated: frequencies.collect(),

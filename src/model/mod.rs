@@ -22,7 +22,7 @@ pub use inventory::{Disagreement, TensorTemplate};
 pub use module::{Instances, Kind, Module, Role, Segment, SegmentKind};
 pub use part::Part;
 pub use rope::{Rope, RopeScaling};
-pub use storage::{Axis, Dim, Format, Quantization, StoredTensor, bias};
+pub use storage::{Axis, CacheScheme, Dim, Format, Quantization, Scheme, StoredTensor, bias};
 
 use crate::units::DType;
 use config::Fields;
@@ -77,12 +77,7 @@ impl Model {
         let fields = Fields::new(config)?;
         let family = architectures::family(&fields)?;
         let mut model = (family.build)(&fields)?;
-        model.quantization = match quantization {
-            Some(_) if fields.get("quantization_config").is_none() => {
-                return Err(ConfigError::UnknownQuantization("modelopt (hf_quant_config.json)".to_owned()));
-            }
-            Some(_) | None => Quantization::from_config(&fields)?,
-        };
+        model.quantization = Quantization::from_config(&fields, quantization, &mut model.modules)?;
         Ok(model)
     }
 
@@ -96,10 +91,8 @@ impl Model {
     /// How a module's matrix is stored in the checkpoint.
     #[must_use]
     pub fn format(&self, module: &Module) -> &Format {
-        match &self.quantization {
-            Some(quantization) if quantization.applies_to(module) => &quantization.format,
-            Some(_) | None => &self.plain,
-        }
+        let scheme = self.quantization.as_ref().and_then(|quantization| quantization.scheme(module));
+        scheme.map_or(&self.plain, |scheme| &scheme.format)
     }
 
     /// Parameters before quantisation, shared ones once: the figure on a model card.

@@ -1,7 +1,8 @@
 //! Sharding rules as values: an engine builds them, this module applies them.
 
 use super::Stage;
-use crate::model::{Instances, Part, Role};
+use crate::model::{Instances, Part, Role, StoredTensor};
+use crate::profiles::Held;
 use crate::units::DType;
 
 /// How a module is divided over the ranks of a tensor-parallel group.
@@ -58,6 +59,8 @@ pub struct ShardingRules {
     pub repeat_kv_heads: bool,
     /// Whether a rank's slice may cut a quantisation group, which then drops out of the rank's count; else it is refused.
     pub floor_groups: bool,
+    /// Whether the engine holds quantisation state as the files have it; else it rebuilds what it needs of it.
+    pub file_state: bool,
     /// Element type of weights on the card; stored tensors of a floating type are cast to it.
     pub dtype: DType,
     /// The pipeline stages.
@@ -71,6 +74,16 @@ impl ShardingRules {
     #[must_use]
     pub fn split(&self, role: Role) -> Split {
         self.splits.iter().find(|(r, _)| *r == role).map_or(Split::Replicated, |(_, split)| *split)
+    }
+
+    /// Whether the engine builds a tensor of a matrix.
+    #[must_use]
+    pub fn builds(&self, tensor: &StoredTensor) -> bool {
+        match tensor.held {
+            Held::Everywhere => true,
+            Held::State => self.file_state,
+            Held::Engine => !self.file_state,
+        }
     }
 
     /// The fused name for a role, if it is fused.

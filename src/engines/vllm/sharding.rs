@@ -24,6 +24,10 @@ pub fn rules(
     dtype: DType,
     partition: Option<&[u32]>,
 ) -> Result<ShardingRules, ShardError> {
+    // `model_loader/bitsandbytes_loader.py`; plain matrices are divided first and quantised afterwards.
+    if layout.tp > 1 && model.quantization.as_ref().is_some_and(|q| q.method == "bitsandbytes" && !q.at_load) {
+        return Err(ShardError::QuantizationState { tp: u64::from(layout.tp) });
+    }
     Ok(ShardingRules {
         splits: vec![
             (Role::TokenEmbedding, Split::Vocabulary),
@@ -43,6 +47,7 @@ pub fn rules(
         repeat_kv_heads: true,
         // GPTQ's create_weights divides with floor; AWQ's refuses (`layers/quantization/gptq_marlin.py`, `awq.py`).
         floor_groups: model.quantization.as_ref().is_some_and(|q| q.method == "gptq"),
+        file_state: false,
         dtype,
         stages: stages(model, layout.pp, partition)?,
         generated: generated(model, dtype),
