@@ -46,25 +46,47 @@ fn tensor_names_and_shapes_are_exact() {
     }
 }
 
-/// Bytes per rank, constructed and after the kernels' processing, to the byte: families whose every row must be exact.
+/// Bytes per rank, constructed and after the kernels' processing, to the byte and in every part: families whose every row must be exact,
+/// in every way that their matrices are stored.
 #[test]
 fn bytes_per_rank_are_exact() {
     let families =
         ["LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM", "InternLM3ForCausalLM"];
     let card = shards::h100();
-    let mut exact = 0;
+    let (mut exact, mut quantised) = (0, BTreeMap::<(String, String), u32>::new());
     for row in corpus::rows("oracle/vllm_shards.jsonl") {
-        if row["vllm"].as_str() != Some("0.11.2") {
-            continue;
-        }
         let id = row["model"].as_str().unwrap();
         let Some(Ok(model)) = corpus::model(id) else { continue };
         if !families.contains(&model.architecture.as_str()) {
             continue;
         }
         let compared = shards::compare(&model, &row, &card).unwrap();
-        assert!(compared.exact(), "{id} tp {} pp {}: {compared:?}", row["tp"], row["pp"]);
+        assert!(compared.exact() && compared.parts.is_empty(), "{id} tp {} pp {}: {compared:?}", row["tp"], row["pp"]);
         exact += 1;
+        if let Some(method) = row["quant"].as_str() {
+            *quantised.entry((row["vllm"].as_str().unwrap().to_owned(), method.to_owned())).or_default() += 1;
+        }
     }
-    assert!(exact >= 520, "only {exact} rows were compared");
+    assert!(exact >= 550, "only {exact} rows were compared");
+    let least = [("awq_marlin", 40), ("gptq_marlin", 16), ("compressed-tensors", 25), ("fp8", 13), ("modelopt", 5)];
+    for (method, count) in least {
+        let found = quantised.get(&("0.11.2".to_owned(), method.to_owned())).copied().unwrap_or(0);
+        assert!(found >= count, "only {found} rows of {method}");
+    }
+}
+
+/// A size is refused exactly where vLLM refuses it.
+#[test]
+fn refused_sizes_are_those_that_vllm_refuses() {
+    let mut refused = 0;
+    for row in corpus::rows("oracle/vllm_shard_refusals.jsonl") {
+        let Some(Ok(model)) = corpus::model(row["model"].as_str().unwrap()) else { continue };
+        if row["of_this_size"].as_bool() != Some(true) {
+            continue;
+        }
+        assert!(shards::refusal(&model, &row).is_some(), "{row}");
+        refused += 1;
+    }
+    assert!(refused >= 38, "only {refused} refusals were compared");
+    // Whatever is built must not be refused, which the rows of bytes per rank show.
 }

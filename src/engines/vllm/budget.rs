@@ -8,7 +8,7 @@ use super::defaults::{self, Scheduler};
 use super::{KvLayout, after_load, peaks, refusals, sharding};
 use crate::engines::{
     Account, Cause, Component, Demand, Deployment, EngineError, EnginePlan, KvCapacity, Line, RankPlan, Refusal,
-    Settings, ShardTotals, Workload,
+    Settings, ShardTotals, Version, Workload,
 };
 use crate::hardware::Card;
 use crate::model::Model;
@@ -18,13 +18,13 @@ use crate::units::{Basis, Bytes, DType, Estimate, Formula, Fraction, Tokens};
 
 /// Plans a deployment by the rules of an era.
 pub fn plan(deployment: &Deployment<'_>, era: &VllmEra) -> Result<EnginePlan, EngineError> {
-    let Deployment { model, settings, fleet, .. } = *deployment;
+    let Deployment { model, settings, fleet, version } = *deployment;
     let layout = layout(settings)?;
     let first = fleet.cards.first().ok_or_else(|| EngineError::Unknown("the fleet has no cards".to_owned()))?;
     let dtype = defaults::dtype(settings, model, first)?;
-    let rules = sharding::rules(model, layout, dtype, settings.layer_partition.as_deref())
+    let rules = sharding::rules(model, layout, dtype, version, settings.layer_partition.as_deref())
         .map_err(|e| refusals::does_not_divide(&e, model))?;
-    let totals = stage_totals(model, layout, &rules, first)?;
+    let totals = stage_totals(model, layout, &rules, first, version)?;
     if fleet.cards.len() < layout.ranks() as usize {
         return Err(EngineError::TooFewCards { ranks: layout.ranks(), cards: fleet.cards.len() });
     }
@@ -74,12 +74,13 @@ fn stage_totals(
     layout: Layout,
     rules: &ShardingRules,
     card: &Card,
+    version: Version,
 ) -> Result<Vec<Arc<ShardTotals>>, EngineError> {
     (0..layout.pp)
         .map(|pp_rank| {
             let tensors = shard(model, layout, rules, Rank { tp_rank: 0, pp_rank })
                 .map_err(|e| refusals::does_not_divide(&e, model))?;
-            let changes = after_load::changes(model, &tensors, card);
+            let changes = after_load::changes(model, &tensors, card, version);
             Ok(Arc::new(ShardTotals::new(tensors, changes)))
         })
         .collect()

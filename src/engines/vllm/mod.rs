@@ -6,7 +6,7 @@ pub mod defaults;
 pub mod flags;
 mod kv;
 mod peaks;
-mod refusals;
+pub mod refusals;
 pub mod rotary;
 pub mod sharding;
 

@@ -20,14 +20,18 @@ pub fn does_not_divide(error: &ShardError, model: &Model) -> EngineError {
         }
         ShardError::Features { features, tp, module } => format!("{features} is not divisible by {tp} (`{module}`)"),
         ShardError::Vocabulary { rows, tp } => format!("{rows} is not divisible by {tp} (padded vocabulary)"),
-        ShardError::Quantization { module, input, features, unit } => misaligned(model, module, *input, *features, *unit),
+        ShardError::Quantization { module, input, features, unit } => {
+            misaligned(model, module, *input, *features, *unit)
+        }
         ShardError::MixedPrecision { module } => format!(
             "Detected some but not all shards of {module} are quantized. All shards of fused layers to have the same \
              precision."
         ),
-        ShardError::QuantizationState { .. } => "Prequant BitsAndBytes models with tensor parallelism is not supported. \
+        ShardError::QuantizationState { .. } => {
+            "Prequant BitsAndBytes models with tensor parallelism is not supported. \
                                                  Please try with pipeline parallelism."
-            .to_owned(),
+                .to_owned()
+        }
         ShardError::Stages { layers, stages } => {
             format!("{layers} layers do not form {stages} pipeline stages as partitioned")
         }
@@ -56,7 +60,9 @@ fn misaligned(model: &Model, module: &str, input: bool, features: u64, unit: u64
             "The input_size of down's weight = {features} is not divisible by weight quantization block_k = {unit}."
         ),
         ("fp8", false, false) => {
-            format!("Weight output_partition_size = {features} is not divisible by weight quantization block_n = {unit}.")
+            format!(
+                "Weight output_partition_size = {features} is not divisible by weight quantization block_n = {unit}."
+            )
         }
         ("fp8", true, false) => format!(
             "Weight input_size_per_partition = {features} is not divisible by weight quantization block_k = {unit}."
@@ -64,12 +70,16 @@ fn misaligned(model: &Model, module: &str, input: bool, features: u64, unit: u64
         ("modelopt_fp4" | "modelopt_mixed", true, _) => {
             "Unsupported model when in features size is not multiple of 16".to_owned()
         }
-        (_, true, _) => "The input size is not aligned with the quantized weight shape. This can be caused by too large \
+        (_, true, _) => {
+            "The input size is not aligned with the quantized weight shape. This can be caused by too large \
                          tensor parallel size."
-            .to_owned(),
-        (_, false, _) => "The output size is not aligned with the quantized weight shape. This can be caused by too large \
+                .to_owned()
+        }
+        (_, false, _) => {
+            "The output size is not aligned with the quantized weight shape. This can be caused by too large \
                           tensor parallel size."
-            .to_owned(),
+                .to_owned()
+        }
     }
 }
 

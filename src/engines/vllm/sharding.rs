@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use super::rotary;
+use super::{after_load, rotary};
+use crate::engines::Version;
 use crate::model::{Instances, Model, Part, Role};
 use crate::sharding::{Fusion, Generated, Layout, ShardError, ShardingRules, Split, Stage};
 use crate::units::DType;
@@ -22,6 +23,7 @@ pub fn rules(
     model: &Model,
     layout: Layout,
     dtype: DType,
+    version: Version,
     partition: Option<&[u32]>,
 ) -> Result<ShardingRules, ShardError> {
     // `model_loader/bitsandbytes_loader.py`; plain matrices are divided first and quantised afterwards.
@@ -50,7 +52,7 @@ pub fn rules(
         file_state: false,
         dtype,
         stages: stages(model, layout.pp, partition)?,
-        generated: generated(model, dtype),
+        generated: generated(model, layout, dtype, version),
     })
 }
 
@@ -104,7 +106,7 @@ fn stages(model: &Model, pp: u32, by_hand: Option<&[u32]>) -> Result<Vec<Stage>,
         .collect())
 }
 
-fn generated(model: &Model, dtype: DType) -> Vec<Generated> {
+fn generated(model: &Model, layout: Layout, dtype: DType, version: Version) -> Vec<Generated> {
     let scales = model.caches.iter().map(|group| Generated {
         name: "model.layers.{}.self_attn.attn.scales".to_owned(),
         instances: Instances::Layers(group.layers.clone()),
@@ -121,7 +123,7 @@ fn generated(model: &Model, dtype: DType) -> Vec<Generated> {
         shape: rotary::shape(rope),
         copies: 1,
     });
-    scales.chain(tables).collect()
+    scales.chain(after_load::loaded_scales(model, layout, dtype, version)).chain(tables).collect()
 }
 
 #[cfg(test)]

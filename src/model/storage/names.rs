@@ -48,10 +48,7 @@ impl Names {
     }
 
     /// Whole names, or regular expressions after `re:`, matched from the start of a name.
-    pub fn exact_or_pattern<'a>(
-        names: impl IntoIterator<Item = &'a str>,
-        field: &str,
-    ) -> Result<Self, ConfigError> {
+    pub fn exact_or_pattern<'a>(names: impl IntoIterator<Item = &'a str>, field: &str) -> Result<Self, ConfigError> {
         let mut all = Self::default();
         for name in names {
             match name.strip_prefix("re:") {
@@ -169,7 +166,9 @@ mod tests {
         assert!(Names::exact([name]).matches(name));
         assert!(!Names::exact(["q_proj"]).matches(name));
         assert!(Names::substrings(["attn.q"]).matches(name));
-        for (part, meant) in [("q_proj", true), ("self_attn.q_proj", true), ("layers.1", true), ("attn", false), ("", false)] {
+        for (part, meant) in
+            [("q_proj", true), ("self_attn.q_proj", true), ("layers.1", true), ("attn", false), ("", false)]
+        {
             assert_eq!(Names::components([part]).matches(name), meant, "{part}");
         }
         assert!(!Names::components(["layers.1"]).matches("model.layers.10.self_attn"));

@@ -55,7 +55,9 @@ impl Units {
         Some(match unit {
             "pack" => Dim { times: self.bits, per: 32, ..each },
             "bytes" => Dim { times: self.bits, per: 8, ..each },
-            "group" => Dim { per: self.group.unwrap_or(u64::MAX), uncut: self.uncut_groups || self.group.is_none(), ..each },
+            "group" => {
+                Dim { per: self.group.unwrap_or(u64::MAX), uncut: self.uncut_groups || self.group.is_none(), ..each }
+            }
             "block_n" => Dim { per: self.block?[0], ..each },
             "block_k" => Dim { per: self.block?[1], ..each },
             number => Dim { per: number.parse().ok().filter(|n| *n > 0)?, ..each },
@@ -70,12 +72,8 @@ mod tests {
 
     #[test]
     fn every_format_resolves_with_all_units() {
-        let conditions = vec![
-            Condition::StaticInput,
-            Condition::ZeroPoints,
-            Condition::ActOrder,
-            Condition::NestedScales,
-        ];
+        let conditions =
+            vec![Condition::StaticInput, Condition::ZeroPoints, Condition::ActOrder, Condition::NestedScales];
         let units = Units { bits: 4, group: Some(128), uncut_groups: false, block: Some([128, 128]), conditions };
         for profile in quant_profiles() {
             let format = units.format(&profile.id).unwrap_or_else(|error| panic!("{}: {error}", profile.id));

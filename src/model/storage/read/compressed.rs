@@ -30,7 +30,8 @@ pub(super) fn compressed_tensors(quant: &Fields<'_>) -> Result<Draft, ConfigErro
         })?;
         let format = group.optional_str("format")?.or(format);
         draft.schemes.push(scheme(&group, name, format)?);
-        draft.asymmetric_input |= input(&group).is_some_and(|i| i.get("symmetric").and_then(Value::as_bool) == Some(false));
+        draft.asymmetric_input |=
+            input(&group).is_some_and(|i| i.get("symmetric").and_then(Value::as_bool) == Some(false));
         let index = draft.schemes.len() - 1;
         let (classes, names): (Vec<_>, Vec<_>) = group.strings("targets")?.into_iter().partition(|t| is_class(t));
         if !names.is_empty() {
@@ -67,8 +68,7 @@ fn scheme(group: &Fields<'_>, name: &str, format: Option<&str>) -> Result<Scheme
     };
     let symmetric = weights.bool_or("symmetric", true)?;
     // `dynamic` is true, false, or `local` for scales of scales that are fixed.
-    let fixed_input =
-        input(group).is_some_and(|i| i.get("dynamic").and_then(Value::as_bool) != Some(true));
+    let fixed_input = input(group).is_some_and(|i| i.get("dynamic").and_then(Value::as_bool) != Some(true));
     let conditions = if fixed_input { vec![Condition::StaticInput] } else { Vec::new() };
     let unknown = || ConfigError::UnknownQuantization(format!("compressed-tensors {bits}-bit {strategy}"));
     match (float, bits) {
@@ -107,7 +107,8 @@ pub(super) fn cache(quant: &Fields<'_>) -> CacheScheme {
     let scheme = quant.get("kv_cache_scheme");
     let field = |name: &str| scheme.and_then(|s| s.get(name));
     let float8 = scheme.is_some_and(|s| s.as_str().is_some_and(|s| s.eq_ignore_ascii_case("fp8")))
-        || (field("type").and_then(Value::as_str) == Some("float") && field("num_bits").and_then(Value::as_u64) == Some(8));
+        || (field("type").and_then(Value::as_str) == Some("float")
+            && field("num_bits").and_then(Value::as_u64) == Some(8));
     CacheScheme {
         dtype: float8.then_some(DType::F8_E4M3),
         per_head: field("strategy").and_then(Value::as_str) == Some("attn_head"),

@@ -82,7 +82,11 @@ fn dynamic(value: &Value, base: Grouped, draft: &mut Draft) -> Result<(), Config
                 Some(bits) => check_bits(bits, &[2, 3, 4, 8], format!("{FIELD}.bits"))?,
                 None => base.bits,
             },
-            group_size: if own.get("group_size").is_some() { group_size(&own, &["group_size"])? } else { base.group_size },
+            group_size: if own.get("group_size").is_some() {
+                group_size(&own, &["group_size"])?
+            } else {
+                base.group_size
+            },
             act_order: own.bool_or("desc_act", base.act_order)?,
             symmetric: own.bool_or("sym", base.symmetric)?,
         };
@@ -106,13 +110,15 @@ pub(super) fn auto_round(quant: &Fields<'_>) -> Result<Draft, ConfigError> {
     };
     let mut draft = Draft { schemes: vec![base.scheme(id)?], linear: Some(0), ..Draft::default() };
     if let Some(value) = quant.get("extra_config") {
-        let entries = value.as_object().ok_or_else(|| wrong("extra_config", value, "an object of module to settings"))?;
+        let entries =
+            value.as_object().ok_or_else(|| wrong("extra_config", value, "an object of module to settings"))?;
         let is_pattern = |name: &str| name.contains(['*', '+', '?', '^', '$', '(', ')', '[', ']', '{', '}', '|', '\\']);
         // Names before patterns.
-        for (name, settings) in entries.iter().filter(|(n, _)| !is_pattern(n)).chain(entries.iter().filter(|(n, _)| is_pattern(n))) {
+        for (name, settings) in
+            entries.iter().filter(|(n, _)| !is_pattern(n)).chain(entries.iter().filter(|(n, _)| is_pattern(n)))
+        {
             let own = Fields::new(settings).map_err(|_| wrong("extra_config", settings, "an object of settings"))?;
-            let names =
-                if is_pattern(name) { Names::search(name, FIELD)? } else { Names::exact([name.as_str()]) };
+            let names = if is_pattern(name) { Names::search(name, FIELD)? } else { Names::exact([name.as_str()]) };
             let bits = own.optional_u64(&["bits"])?.unwrap_or(base.bits);
             if bits >= 16 {
                 draft.rules.push(Rule::plain(names));
@@ -120,7 +126,11 @@ pub(super) fn auto_round(quant: &Fields<'_>) -> Result<Draft, ConfigError> {
             }
             let grouped = Grouped {
                 bits: check_bits(bits, &[2, 3, 4, 8], format!("{FIELD}.bits"))?,
-                group_size: if own.get("group_size").is_some() { group_size(&own, &["group_size"])? } else { base.group_size },
+                group_size: if own.get("group_size").is_some() {
+                    group_size(&own, &["group_size"])?
+                } else {
+                    base.group_size
+                },
                 symmetric: own.bool_or("sym", base.symmetric)?,
                 ..base
             };
@@ -131,7 +141,8 @@ pub(super) fn auto_round(quant: &Fields<'_>) -> Result<Draft, ConfigError> {
     if let Some(blocks) = quant.get("block_name_to_quantize").or_else(|| quant.get("to_quant_block_names")) {
         let mut names: Vec<&str> = Vec::new();
         collect_texts(blocks, &mut names);
-        let names: Vec<&str> = names.iter().flat_map(|n| n.split(',')).map(str::trim).filter(|n| !n.is_empty()).collect();
+        let names: Vec<&str> =
+            names.iter().flat_map(|n| n.split(',')).map(str::trim).filter(|n| !n.is_empty()).collect();
         if !names.is_empty() {
             draft.rules.push(Rule { names: Names::components(names), others: true, scheme: None });
         }

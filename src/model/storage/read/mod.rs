@@ -87,14 +87,10 @@ pub(super) fn read(fields: &Fields<'_>, companion: Option<&Value>) -> Result<Opt
     })?;
     let method = match quant.optional_str("quant_method")? {
         Some(method) => method.to_ascii_lowercase(),
-        // ModelOpt's own file names no method, and its early configs forget it.
-        None if quant.get("quantization").is_some() || quant.get("quant_algo").is_some() => "modelopt".to_owned(),
-        None => {
-            return Err(ConfigError::Missing {
-                model: fields.model_name().to_owned(),
-                field: "quantization_config.quant_method".to_owned(),
-            });
-        }
+        // ModelOpt's own file names no method.
+        None if quant.get("quantization").is_some() => "modelopt".to_owned(),
+        // Engines take a checkpoint for plain when its config does not name the method.
+        None => return Ok(None),
     };
     let (names, reader) = READERS
         .iter()
@@ -187,8 +183,9 @@ fn group_size(quant: &Fields<'_>, names: &[&str]) -> Result<Option<u64>, ConfigE
 /// Two positive numbers: outputs and inputs of a block.
 fn block(quant: &Fields<'_>, name: &str) -> Result<Option<[u64; 2]>, ConfigError> {
     let Some(value) = quant.get(name) else { return Ok(None) };
-    let sizes: Option<Vec<u64>> =
-        value.as_array().and_then(|list| list.iter().map(|n| n.as_u64().filter(|n| (1..=1 << 20).contains(n))).collect());
+    let sizes: Option<Vec<u64>> = value
+        .as_array()
+        .and_then(|list| list.iter().map(|n| n.as_u64().filter(|n| (1..=1 << 20).contains(n))).collect());
     match sizes.as_deref() {
         Some(&[n, k]) => Ok(Some([n, k])),
         _ => Err(ConfigError::Wrong {
@@ -230,11 +227,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_sized_is_refused() {
-        assert!(matches!(
-            draft(json!({"quant_method": "magic", "bits": 4})),
-            Err(ConfigError::UnknownQuantization(_))
-        ));
-        for lacking in [json!({"bits": 4}), json!({"quant_method": "awq"}), json!({"quant_method": "gptq"})] {
+        assert!(matches!(draft(json!({"quant_method": "magic", "bits": 4})), Err(ConfigError::UnknownQuantization(_))));
+        for lacking in [json!({"quant_method": "awq"}), json!({"quant_method": "gptq"})] {
             assert!(matches!(draft(lacking.clone()), Err(ConfigError::Missing { .. })), "{lacking}");
         }
         for wrong in [
@@ -247,6 +241,6 @@ mod tests {
         ] {
             assert!(matches!(draft(wrong.clone()), Err(ConfigError::Wrong { .. })), "{wrong}");
         }
-        assert!(draft(Value::Null).unwrap().is_none());
+        assert!(draft(Value::Null).unwrap().is_none() && draft(json!({"bits": 4})).unwrap().is_none());
     }
 }

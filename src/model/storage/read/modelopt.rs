@@ -25,7 +25,9 @@ pub(super) fn modelopt(config: &Fields<'_>) -> Result<Draft, ConfigError> {
     kept.extend(quant.strings("ignore")?);
     let mut draft = Draft { cache: cache(&quant)?, towers: true, ..Draft::default() };
     if kept.is_empty() {
-        draft.assumptions.push("the checkpoint lists no module that ModelOpt left alone; its head is taken to be one".to_owned());
+        draft
+            .assumptions
+            .push("the checkpoint lists no module that ModelOpt left alone; its head is taken to be one".to_owned());
         kept.push("lm_head");
     }
     // The towers' names in older files differ from their modules'.
@@ -108,7 +110,8 @@ mod tests {
     fn its_own_file_and_a_config_say_the_same() {
         let own = read(json!({"producer": {"name": "modelopt"}, "quantization": {"quant_algo": "NVFP4",
             "kv_cache_quant_algo": "FP8", "group_size": 16, "exclude_modules": ["lm_head", "model.layers.0*"]}}));
-        let config = read(json!({"quant_algo": "NVFP4", "quant_method": "modelopt", "ignore": ["lm_head", "model.layers.0*"],
+        let config =
+            read(json!({"quant_algo": "NVFP4", "quant_method": "modelopt", "ignore": ["lm_head", "model.layers.0*"],
             "kv_cache_scheme": {"dynamic": false, "num_bits": 8, "type": "float"}}));
         for draft in [own, config] {
             assert_eq!(draft.method, "modelopt_fp4");

@@ -22,7 +22,8 @@ pub(super) fn torchao(quant: &Fields<'_>) -> Result<Draft, ConfigError> {
     } else if lower.contains("int8") {
         ungrouped("torchao-int8", 8, Vec::new())?
     } else if lower.contains("float8") {
-        let id = if lower.contains("perrow") || value.to_string().contains("PerRow") { "fp8-row" } else { "fp8-tensor" };
+        let id =
+            if lower.contains("perrow") || value.to_string().contains("PerRow") { "fp8-row" } else { "fp8-tensor" };
         ungrouped(id, 8, Vec::new())?
     } else {
         return Err(ConfigError::UnknownQuantization(format!("torchao {kind}")));
@@ -32,7 +33,9 @@ pub(super) fn torchao(quant: &Fields<'_>) -> Result<Draft, ConfigError> {
         schemes: vec![scheme],
         rules: vec![Rule::plain(Names::components(kept))],
         linear: Some(0),
-        assumptions: vec!["sizes of TorchAO's tensors are those its documentation gives; its files name them otherwise".to_owned()],
+        assumptions: vec![
+            "sizes of TorchAO's tensors are those its documentation gives; its files name them otherwise".to_owned(),
+        ],
         ..Draft::default()
     })
 }
@@ -41,9 +44,7 @@ pub(super) fn torchao(quant: &Fields<'_>) -> Result<Draft, ConfigError> {
 fn kind(value: &Value) -> Option<&str> {
     match value {
         Value::String(name) => Some(name),
-        Value::Object(map) => {
-            map.get("_type").and_then(Value::as_str).or_else(|| map.get("default").and_then(kind))
-        }
+        Value::Object(map) => map.get("_type").and_then(Value::as_str).or_else(|| map.get("default").and_then(kind)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => None,
     }
 }
@@ -51,9 +52,9 @@ fn kind(value: &Value) -> Option<&str> {
 /// A number somewhere in nested objects, at most a few deep.
 fn number(value: &Value, name: &str) -> Option<u64> {
     let map = value.as_object()?;
-    map.get(name).and_then(Value::as_u64).or_else(|| {
-        ["default", "_data"].iter().find_map(|inner| map.get(*inner).and_then(|v| number(v, name)))
-    })
+    map.get(name)
+        .and_then(Value::as_u64)
+        .or_else(|| ["default", "_data"].iter().find_map(|inner| map.get(*inner).and_then(|v| number(v, name))))
 }
 
 /// `hqq`: bits and group in `quant_config.weight_quant_params`.
@@ -65,7 +66,8 @@ pub(super) fn hqq(quant: &Fields<'_>) -> Result<Draft, ConfigError> {
     let bits = weights
         .optional_u64(&["nbits"])?
         .ok_or_else(|| missing(quant, "quantization_config.quant_config.weight_quant_params.nbits"))?;
-    let bits = check_bits(bits, &[2, 3, 4, 8], "quantization_config.quant_config.weight_quant_params.nbits".to_owned())?;
+    let bits =
+        check_bits(bits, &[2, 3, 4, 8], "quantization_config.quant_config.weight_quant_params.nbits".to_owned())?;
     let group_size = group_size(&weights, &["group_size"])?.or(Some(64));
     let scheme = Grouped { bits, group_size, act_order: false, symmetric: false }.scheme("hqq")?;
     let kept = quant.strings("skip_modules")?;
