@@ -130,6 +130,17 @@ pub struct EngineFlags {
     pub max_memory: Option<String>,
 }
 
+/// What to plan or load: a model with flags, or a pasted command.
+#[derive(Debug, Clone, Args)]
+pub struct DeploymentFlags {
+    /// Cards.
+    #[command(flatten)]
+    pub fleet: FleetFlags,
+    /// Engine.
+    #[command(flatten)]
+    pub engine: EngineFlags,
+}
+
 impl EngineFlags {
     /// The settings that were typed.
     ///

@@ -6,13 +6,14 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::Problem;
-use super::args::{EngineFlags, FleetFlags};
-use crate::engines::{ENGINES, Engine, Version, engine};
+use super::args::{DeploymentFlags, EngineFlags, FleetFlags};
+use crate::engines::command_line::{self, CommandError, CommandTemplate, read_words};
+use crate::engines::{ENGINES, Engine, Settings, Version, engine};
 use crate::hardware::{
     DeviceOrder, Fleet, FleetSource, FleetSpec, ResolveError, VisibleDevices, resolve, resolve_snapshot,
 };
 use crate::model::{Checkpoint, ConfigError, Model};
-use crate::planning::{ModelSource, VersionSource};
+use crate::planning::{ModelSource, PlanRequest, VersionSource};
 use crate::probe::{NvmlProbe, Probe, ProbeError, Wanted};
 use crate::profiles::gpus::{GpuCatalogue, SelectGpuError};
 use crate::profiles::models::{SelectModelError, built_in_model};
@@ -215,4 +216,106 @@ pub fn engine_version(
         Some((version, source)) => (found, version, source),
         None => (found, found.newest(), VersionSource::Newest),
     })
+}
+
+/// A deployment as it was typed or pasted, everything looked up.
+pub struct Deployment {
+    /// What to plan.
+    pub request: PlanRequest,
+    /// The model's files, where there are any.
+    pub checkpoint: Option<Checkpoint>,
+    /// What the reader must know about model and command.
+    pub notes: Vec<String>,
+    /// The pasted command, to be written again with repairs.
+    pub template: Option<CommandTemplate>,
+}
+
+/// Resolves a model with flags, or a pasted command that flags may change.
+///
+/// # Errors
+/// When the command cannot be read, or the model, the cards or the engine cannot be found.
+pub fn deployment(
+    model_text: Option<&str>,
+    flags: &DeploymentFlags,
+    command: &[String],
+) -> Result<Deployment, Problem> {
+    let typed = flags.engine.settings()?;
+    if command.is_empty() {
+        let name = model_text.ok_or_else(|| {
+            Problem::usage("no model is named")
+                .hint("`shardfit plan Qwen/Qwen2.5-7B-Instruct --gpus 1xA10`, or paste a command after `--`")
+        })?;
+        let (engine, version, version_source) = engine_version(&flags.engine, None, None)?;
+        let model = model(name)?;
+        let fleet = fleet(&flags.fleet, None)?;
+        return Ok(model.deployed(engine, (version, version_source), typed, fleet, Vec::new(), None));
+    }
+    let invocation = read_words(command).map_err(bad_command)?;
+    let name = model_text.map(str::to_owned).or_else(|| invocation.model_on_host()).ok_or_else(|| {
+        Problem::usage("the command names no model").hint("write it before the `--`: `shardfit plan MODEL -- COMMAND`")
+    })?;
+    let elsewhere = invocation.version.as_ref().and_then(|(text, source)| {
+        let source = match source {
+            command_line::VersionSource::ImageTag => VersionSource::ImageTag,
+            command_line::VersionSource::Requirement => VersionSource::Requirement,
+        };
+        Version::read(text).map(|version| (version, source))
+    });
+    let (engine, version, version_source) = engine_version(&flags.engine, Some(invocation.engine), elsewhere)?;
+    let mut settings = invocation.settings;
+    settings.overlay(typed);
+    let notes = invocation.warnings.iter().map(ToString::to_string).collect();
+    let model = model(&name)?;
+    let fleet = visible_part(fleet(&flags.fleet, invocation.visible_devices.as_deref())?, &invocation.visible_devices)?;
+    Ok(model.deployed(engine, (version, version_source), settings, fleet, notes, Some(invocation.template)))
+}
+
+/// The cards of a given fleet that the command's mask leaves; a live fleet was already cut.
+fn visible_part(fleet: Fleet, mask: &Option<String>) -> Result<Fleet, Problem> {
+    let Some(mask) = mask.as_deref().filter(|_| fleet.source == FleetSource::Given) else { return Ok(fleet) };
+    let mut cards = Vec::new();
+    for entry in mask.split(',').map(str::trim) {
+        // An identity cannot be looked up in a fleet that is only named; it stands for the next card.
+        let index = entry.parse::<usize>().unwrap_or(cards.len());
+        match fleet.cards.get(index) {
+            Some(card) => cards.push(card.clone()),
+            None => break,
+        }
+    }
+    if cards.is_empty() {
+        return Err(Problem::usage(format!(
+            "the command shows the engine no card: CUDA_VISIBLE_DEVICES is `{mask}` and `--gpus` names {}",
+            fleet.cards.len()
+        )));
+    }
+    Ok(Fleet { cards, source: fleet.source })
+}
+
+fn bad_command(error: CommandError) -> Problem {
+    Problem::usage(error)
+}
+
+impl ResolvedModel {
+    fn deployed(
+        self,
+        engine: &'static dyn Engine,
+        (version, version_source): (Version, VersionSource),
+        settings: Settings,
+        fleet: Fleet,
+        mut notes: Vec<String>,
+        template: Option<CommandTemplate>,
+    ) -> Deployment {
+        notes.extend(self.notes);
+        let request = PlanRequest {
+            model: self.model,
+            source: self.source,
+            checkpoint_bytes: self.bytes,
+            engine,
+            version,
+            version_source,
+            settings,
+            fleet,
+        };
+        Deployment { request, checkpoint: self.checkpoint, notes, template }
+    }
 }

@@ -14,6 +14,20 @@ pub struct Version {
     pub patch: u32,
 }
 
+impl Version {
+    /// `major.minor.patch`.
+    #[must_use]
+    pub const fn new(major: u32, minor: u32, patch: u32) -> Self {
+        Self { major, minor, patch }
+    }
+
+    /// Reads a tag or requirement; `None` when it is no version (`latest`, `nightly`).
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}
+
 /// A text that is no version.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a version such as `0.11.2`")]
@@ -25,14 +39,14 @@ impl FromStr for Version {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let error = || ParseVersionError(text.to_owned());
         let bare = text.strip_prefix('v').unwrap_or(text);
-        let mut parts = bare.split(['.', '+', '-']).map(|part| {
-            // `0.6.3rc1`, `0.11.0.post1`: the leading digits count.
+        let mut parts = bare.split('.').map(|part| {
+            // `0.6.3rc1`, `0.11.2-cu129`: the leading digits count.
             let digits = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len());
-            part[..digits].parse::<u32>()
+            part[..digits].parse::<u32>().map_err(|_| error())
         });
-        let major = parts.next().and_then(Result::ok).ok_or_else(error)?;
-        let minor = parts.next().and_then(Result::ok).ok_or_else(error)?;
-        let patch = parts.next().and_then(Result::ok).unwrap_or(0);
+        let major = parts.next().ok_or_else(error)??;
+        let minor = parts.next().ok_or_else(error)??;
+        let patch = parts.next().transpose()?.unwrap_or(0);
         Ok(Self { major, minor, patch })
     }
 }

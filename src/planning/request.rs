@@ -42,6 +42,8 @@ pub enum VersionSource {
     Flag,
     /// The tag of a container image.
     ImageTag,
+    /// A requirement on the package in a pasted command.
+    Requirement,
     /// The package installed on this machine.
     Installed,
     /// Nobody: the newest known is taken.
@@ -55,6 +57,7 @@ impl VersionSource {
         match self {
             Self::Flag => "flag",
             Self::ImageTag => "image_tag",
+            Self::Requirement => "requirement",
             Self::Installed => "installed",
             Self::Newest => "newest_known",
         }

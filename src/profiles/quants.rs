@@ -36,6 +36,9 @@ pub struct TensorProfile {
     /// Who has it.
     #[serde(default)]
     pub held: Held,
+    /// Whether engines that keep all experts of a layer in one tensor have it.
+    #[serde(default)]
+    pub experts: JointExperts,
 }
 
 /// What a tensor's existence depends on.
@@ -63,6 +66,19 @@ pub enum Held {
     State,
     /// No file: the engine makes it.
     Engine,
+}
+
+/// Whether an engine that keeps all experts of a layer in one tensor has a tensor of the format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JointExperts {
+    /// As for other matrices.
+    #[default]
+    Alike,
+    /// It has none, or one of other shape that is listed for itself.
+    Without,
+    /// It has it for experts only, and no file does under that name and shape.
+    Only,
 }
 
 /// The embedded files, by id.

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::engines::command_line::CommandTemplate;
 use crate::engines::{Cause, Component, Demand, Line, RankPlan};
 use crate::hardware::{Card, FleetSource};
-use crate::model::LayerCache;
 use crate::planning::{self, PlanRequest, Planned};
 use crate::units::{Basis, Bytes, Tokens};
 
@@ -304,6 +304,8 @@ pub struct AdviceReport {
     pub predicted: PredictedReport,
     /// Why it is not confirmed.
     pub reason: Option<String>,
+    /// The pasted command with the change.
+    pub command: Option<String>,
 }
 
 /// A plan with a change, in short.
@@ -344,6 +346,19 @@ pub struct WeakestLine {
 }
 
 impl PlanReport {
+    /// Writes the pasted command again with each repair.
+    pub fn name_commands(&mut self, template: &CommandTemplate) {
+        for advice in &mut self.advice {
+            let changes: Vec<(&str, &str)> = advice
+                .flags
+                .iter()
+                .filter_map(|flag| flag.strip_prefix("--"))
+                .map(|flag| flag.split_once(' ').unwrap_or((flag, "true")))
+                .collect();
+            advice.command = Some(template.with_changes(&changes));
+        }
+    }
+
     /// The schema's name.
     pub const SCHEMA: &'static str = "shardfit/plan/1";
 
@@ -463,6 +478,7 @@ fn advice_report(advice: &planning::Advice, verdict: &planning::Verdict) -> Advi
             max_model_len: advice.max_model_len,
         },
         reason: None,
+        command: None,
     }
 }
 
@@ -497,10 +513,7 @@ fn rank_report(index: u32, rank: &RankPlan, request: &PlanRequest) -> RankReport
             .kv_groups
             .iter()
             .map(|group| {
-                let (kind, window) = match group.cache {
-                    LayerCache::Full { .. } => ("full", None),
-                    LayerCache::Sliding { window, .. } => ("sliding", Some(window)),
-                };
+                let (kind, window) = (group.cache.name(), group.cache.window());
                 KvGroupReport {
                     kind: kind.to_owned(),
                     layers: group.layers,

@@ -2,7 +2,7 @@
 
 use super::Stage;
 use crate::model::{Instances, Part, Role, StoredTensor};
-use crate::profiles::Held;
+use crate::profiles::{Held, JointExperts};
 use crate::units::DType;
 
 /// How a module is divided over the ranks of a tensor-parallel group.
@@ -25,6 +25,23 @@ pub struct Fusion {
     pub role: Role,
     /// Name of the fused module.
     pub name: &'static str,
+}
+
+/// What happens to the routed experts of a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExpertRule {
+    /// Each matrix stays the tensor that the checkpoint has.
+    AsStored,
+    /// One tensor a layer for all experts of a rank, each expert sliced over `ways` ranks by the split of its role.
+    Sliced {
+        /// Ranks: tensor-parallel times data-parallel.
+        ways: u32,
+    },
+    /// One tensor a layer for the whole experts of a rank, spread over `ways` ranks; the first ranks take the remainder.
+    Whole {
+        /// Ranks: tensor-parallel times data-parallel.
+        ways: u32,
+    },
 }
 
 /// A tensor that the engine makes itself: scales, rotary tables.
@@ -61,6 +78,10 @@ pub struct ShardingRules {
     pub floor_groups: bool,
     /// Whether the engine holds quantisation state as the files have it; else it rebuilds what it needs of it.
     pub file_state: bool,
+    /// What happens to routed experts.
+    pub experts: ExpertRule,
+    /// Roles that are held in another element type than the model's.
+    pub dtypes: Vec<(Role, DType)>,
     /// Element type of weights on the card; stored tensors of a floating type are cast to it.
     pub dtype: DType,
     /// The pipeline stages.
@@ -76,14 +97,26 @@ impl ShardingRules {
         self.splits.iter().find(|(r, _)| *r == role).map_or(Split::Replicated, |(_, split)| *split)
     }
 
-    /// Whether the engine builds a tensor of a matrix.
+    /// Whether the engine builds a tensor of a matrix, alone or for all experts of a layer in one.
     #[must_use]
-    pub fn builds(&self, tensor: &StoredTensor) -> bool {
-        match tensor.held {
+    pub const fn builds(&self, tensor: &StoredTensor, joint_experts: bool) -> bool {
+        let held = match tensor.held {
             Held::Everywhere => true,
             Held::State => self.file_state,
             Held::Engine => !self.file_state,
-        }
+        };
+        let alone = match tensor.experts {
+            JointExperts::Alike => true,
+            JointExperts::Without => !joint_experts,
+            JointExperts::Only => joint_experts,
+        };
+        held && alone
+    }
+
+    /// Element type that a role is held in, where it is not the model's.
+    #[must_use]
+    pub fn dtype_of(&self, role: Role) -> Option<DType> {
+        self.dtypes.iter().find(|(r, _)| *r == role).map(|(_, dtype)| *dtype)
     }
 
     /// The fused name for a role, if it is fused.

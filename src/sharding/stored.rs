@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::{BoxCopy, Fill, ShardError, SourceTensor};
-use crate::model::{Axis, Dim, Kind, Module, StoredTensor};
+use super::{BoxCopy, ShardError, SourceTensor};
+use crate::model::{Axis, Dim, Kind, Module, Segment, SegmentKind, StoredTensor};
 use crate::profiles::Held;
 use crate::units::DType;
 
@@ -47,15 +47,15 @@ pub(super) struct FusedMatrix<'a> {
     pub floor_groups: bool,
 }
 
-/// Shape and filling of a tensor.
-pub(super) type Built = (Vec<u64>, Fill);
+/// Shape of a tensor and what is copied to it.
+pub(super) type Filled = (Vec<u64>, Vec<BoxCopy>);
 
 impl FusedMatrix<'_> {
     /// Shape and slices of one stored tensor.
-    pub fn tensor(&self, tensor: &StoredTensor, dtype: Option<DType>) -> Result<Built, ShardError> {
+    pub fn tensor(&self, tensor: &StoredTensor, dtype: Option<DType>) -> Result<Filled, ShardError> {
         let shape = tensor.dims.iter().map(|dim| self.size(dim)).collect();
         if tensor.held == Held::Engine {
-            return Ok((shape, Fill::Generated));
+            return Ok((shape, Vec::new()));
         }
         let mut copies = Vec::new();
         let (mut output_start, mut member) = (0u64, 0u64);
@@ -75,7 +75,7 @@ impl FusedMatrix<'_> {
             output_start = output_start.saturating_add(part.output_cut.held);
             member = member.saturating_add(members(module));
         }
-        Ok((shape, Fill::Files(copies)))
+        Ok((shape, copies))
     }
 
     fn size(&self, dim: &Dim) -> u64 {
@@ -147,7 +147,7 @@ impl FusedMatrix<'_> {
         }
         let shape = tensor.shape(part.input, part.output);
         let source = SourceTensor { name: format!("{}.{}", source_path(module), tensor.name), dtype, shape };
-        Ok(BoxCopy { source, from, to })
+        Ok(BoxCopy { source, from, to, experts: None })
     }
 }
 
@@ -160,8 +160,12 @@ struct Start {
 
 /// Matrices that an engine tells apart in a module: files can hold several as one.
 fn members(module: &Module) -> u64 {
+    let of_segment = |segment: &Segment| match segment.kind {
+        SegmentKind::HeadGroups { .. } => 3,
+        _ => 1,
+    };
     match &module.kind {
-        Kind::Linear { output, .. } => output.len() as u64,
+        Kind::Linear { output, .. } => output.iter().map(of_segment).sum(),
         _ => 1,
     }
 }

@@ -2,10 +2,11 @@
 
 use clap::Args;
 
-use crate::cli::args::{EngineFlags, FleetFlags};
-use crate::cli::{Exit, Format, Output, Problem, resolve};
+use crate::cli::args::DeploymentFlags;
+use crate::cli::resolve::{self, Deployment};
+use crate::cli::{Exit, Format, Output, Problem};
 use crate::engines::EngineError;
-use crate::planning::{self, PlanRequest, State};
+use crate::planning::{self, State};
 use crate::report::PlanReport;
 use crate::report::render::{plan_explain, plan_markdown, plan_text};
 
@@ -14,18 +15,18 @@ use crate::report::render::{plan_explain, plan_markdown, plan_text};
 pub struct PlanArgs {
     /// A folder, a `config.json`, safetensors files, a Hub id (`organisation/name`) or a built-in model
     pub model: Option<String>,
-    /// Cards.
+    /// Cards and engine.
     #[command(flatten)]
-    pub fleet: FleetFlags,
-    /// Engine.
-    #[command(flatten)]
-    pub engine: EngineFlags,
+    pub deployment: DeploymentFlags,
     /// Write the arithmetic of each line
     #[arg(long)]
     pub explain: bool,
     /// A `tight` plan ends with exit code 1
     #[arg(long)]
     pub strict: bool,
+    /// The command that starts the engine, as you would type it: `-- vllm serve …`, `-- docker run …`
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
 }
 
 /// Plans a deployment.
@@ -33,9 +34,13 @@ pub struct PlanArgs {
 /// # Errors
 /// When the input is bad, or a fact is missing.
 pub fn run(args: &PlanArgs, output: &mut Output) -> Result<Exit, Problem> {
-    let (request, notes) = request(args)?;
+    let Deployment { request, notes, template, .. } =
+        resolve::deployment(args.model.as_deref(), &args.deployment, &args.command)?;
     let planned = planning::plan(&request).map_err(refused)?;
-    let report = PlanReport::new(&request, &planned, &notes);
+    let mut report = PlanReport::new(&request, &planned, &notes);
+    if let Some(template) = template {
+        report.name_commands(&template);
+    }
     match output.format {
         Format::Json => output.json(&report),
         Format::Markdown => output.data(&plan_markdown(&report)),
@@ -51,31 +56,8 @@ pub fn run(args: &PlanArgs, output: &mut Output) -> Result<Exit, Problem> {
     })
 }
 
-/// The request that was typed, and what the reader must know about its model.
-fn request(args: &PlanArgs) -> Result<(PlanRequest, Vec<String>), Problem> {
-    let model = args.model.as_deref().ok_or_else(|| {
-        Problem::usage("no model is named")
-            .hint("`shardfit plan Qwen/Qwen2.5-7B-Instruct --gpus 1xA10`, or paste a command after `--`")
-    })?;
-    let settings = args.engine.settings()?;
-    let model = resolve::model(model)?;
-    let (engine, version, version_source) = resolve::engine_version(&args.engine, None, None)?;
-    let fleet = resolve::fleet(&args.fleet, None)?;
-    let request = PlanRequest {
-        model: model.model,
-        source: model.source,
-        checkpoint_bytes: model.bytes,
-        engine,
-        version,
-        version_source,
-        settings,
-        fleet,
-    };
-    Ok((request, model.notes))
-}
-
 /// An outright refusal in the words of the program.
-fn refused(error: EngineError) -> Problem {
+pub(super) fn refused(error: EngineError) -> Problem {
     match &error {
         EngineError::Refused { hint: Some(hint), .. } => Problem::usage(&error).hint(hint),
         EngineError::TooFewCards { ranks, .. } => {

@@ -11,7 +11,6 @@ mod invocation;
 mod program;
 mod template;
 pub mod values;
-pub mod version;
 mod walk;
 mod words;
 

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::program::{self, ModelFrom, Start};
-use super::version::Version;
 use super::words::{self, Role, Word};
 use super::{
     CommandError, CommandTemplate, Invocation, Mount, VersionSource, Warning, container, flags, front, values,
 };
 use crate::engines::EntryPoint;
+use crate::engines::Version;
 use crate::engines::vllm::flags::{Program, apply, catalog};
 
 /// What lies around a command: variables set before it, a container, a requirement installed before.
@@ -221,7 +221,7 @@ fn vllm(
 ) -> Result<Invocation, CommandError> {
     let arguments = &indices[start.min(indices.len())..];
     let values: Vec<&str> = arguments.iter().map(|&i| words[i].value.as_str()).collect();
-    let version = around.version.as_ref().and_then(|(text, _)| Version::parse(text));
+    let version = around.version.as_ref().and_then(|(text, _)| Version::read(text));
     let catalog = catalog(started.program, version);
     let reading = flags::read(&values, &catalog)?;
     let applied = apply(&reading.occurrences, version)?;

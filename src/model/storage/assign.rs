@@ -1,7 +1,7 @@
 //! Which module is stored by which scheme.
 
 use super::read::Draft;
-use crate::model::{IndexSet, Instances, Module, Part, Role};
+use crate::model::{IndexSet, Instances, Kind, Module, Part, Role};
 
 /// Schemes of the quantised modules, by path and place.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -86,9 +86,8 @@ fn scheme_of(draft: &Draft, module: &Module, name: &str) -> Option<usize> {
 /// Whether schemes apply to modules of this role at all.
 fn may_be_quantised(module: &Module) -> bool {
     match module.role {
-        Role::QueryKeyValue | Role::AttentionOutput | Role::GateUp | Role::Up | Role::Down => true,
         // A tied head is the embedding, which no scheme touches.
         Role::LmHead => module.tied_to.is_none(),
-        Role::TokenEmbedding | Role::PositionEmbedding | Role::Norm | Role::QueryKeyNorm => false,
+        role => role.is_matrix() && matches!(module.kind, Kind::Linear { .. } | Kind::Stack(_)),
     }
 }

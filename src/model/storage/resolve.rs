@@ -39,7 +39,7 @@ impl Units {
             name => Some(name.parse().map_err(|_| unreadable())?),
         };
         let dims = profile.dims.iter().map(|text| self.dim(text).ok_or_else(unreadable)).collect::<Result<_, _>>()?;
-        Ok(StoredTensor { name: profile.name.clone(), dtype, dims, held: profile.held })
+        Ok(StoredTensor { name: profile.name.clone(), dtype, dims, held: profile.held, experts: profile.experts })
     }
 
     fn dim(&self, text: &str) -> Option<Dim> {

@@ -1,6 +1,6 @@
 //! Shapes of the tensors that a matrix is stored in, as functions of its features.
 
-use crate::profiles::Held;
+use crate::profiles::{Held, JointExperts};
 use crate::units::{DType, ceil_div};
 
 /// What of a matrix a dimension counts.
@@ -88,6 +88,8 @@ pub struct StoredTensor {
     pub dims: Vec<Dim>,
     /// Who has it.
     pub held: Held,
+    /// Whether engines that keep all experts of a layer in one tensor have it.
+    pub experts: JointExperts,
 }
 
 impl StoredTensor {
@@ -115,18 +117,42 @@ impl Format {
     /// One weight, `output × input`.
     #[must_use]
     pub fn plain() -> Self {
-        let dims = vec![Dim::each(Axis::Output), Dim::each(Axis::Input)];
-        Self { tensors: vec![StoredTensor { name: "weight".to_owned(), dtype: None, dims, held: Held::Everywhere }] }
+        Self::weight([Axis::Output, Axis::Input])
+    }
+
+    /// One weight, `input × output`.
+    #[must_use]
+    pub fn transposed() -> Self {
+        Self::weight([Axis::Input, Axis::Output])
+    }
+
+    fn weight(axes: [Axis; 2]) -> Self {
+        let dims = axes.into_iter().map(Dim::each).collect();
+        Self {
+            tensors: vec![StoredTensor {
+                name: "weight".to_owned(),
+                dtype: None,
+                dims,
+                held: Held::Everywhere,
+                experts: JointExperts::Alike,
+            }],
+        }
     }
 
     /// The tensors that a checkpoint's files hold.
     pub fn in_files(&self) -> impl Iterator<Item = &StoredTensor> {
-        self.tensors.iter().filter(|t| t.held != Held::Engine)
+        self.tensors.iter().filter(|t| t.held != Held::Engine && t.experts != JointExperts::Only)
     }
 }
 
 /// A bias: one value an output feature, in the model's element type whatever the format of the matrix.
 #[must_use]
 pub fn bias() -> StoredTensor {
-    StoredTensor { name: "bias".to_owned(), dtype: None, dims: vec![Dim::each(Axis::Output)], held: Held::Everywhere }
+    StoredTensor {
+        name: "bias".to_owned(),
+        dtype: None,
+        dims: vec![Dim::each(Axis::Output)],
+        held: Held::Everywhere,
+        experts: JointExperts::Alike,
+    }
 }

@@ -150,6 +150,9 @@ fn advice(report: &PlanReport) -> Vec<String> {
             advice.price,
         ));
     }
+    if let Some(command) = report.advice.first().and_then(|a| a.command.as_ref()) {
+        lines.push(format!("    as `{command}`"));
+    }
     if report.advice.is_empty() && report.verdict.fits == Some(false) {
         lines.push("no single change or pair of changes tried makes it fit on these cards".to_owned());
     }

@@ -1,7 +1,7 @@
 //! How a name on the command line finds its flag: Python's argparse rules, with vLLM's additions.
 
 use super::{Flag, Kind};
-use crate::engines::command_line::version::Version;
+use crate::engines::Version;
 
 /// The flags that one program of one version takes.
 #[derive(Debug, Clone)]

@@ -7,7 +7,7 @@ pub use arguments::{Given, Occurrence, Reading, read};
 pub use catalog::Catalog;
 
 use super::values;
-use super::version::Version;
+use crate::engines::Version;
 
 /// One flag of an engine.
 #[derive(Debug, PartialEq, Eq)]

@@ -49,9 +49,11 @@ pub fn loaded_scales(model: &Model, layout: Layout, dtype: DType, version: Versi
 /// Key/value heads of a rank.
 fn kv_heads(cache: &LayerCache, layout: Layout) -> Option<u64> {
     match cache {
-        LayerCache::Full { kv_heads, .. } | LayerCache::Sliding { kv_heads, .. } => {
-            Some((kv_heads / u64::from(layout.tp).max(1)).max(1))
-        }
+        LayerCache::Full { kv_heads, .. }
+        | LayerCache::Sliding { kv_heads, .. }
+        | LayerCache::Chunked { kv_heads, .. }
+        | LayerCache::Cross { kv_heads, .. } => Some((kv_heads / u64::from(layout.tp).max(1)).max(1)),
+        LayerCache::Latent { .. } | LayerCache::Indexer { .. } | LayerCache::State(_) => None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod at_load;
 mod attention_scales;
+mod chosen;
 mod floats;
 mod integers;
 
@@ -12,6 +13,7 @@ use crate::sharding::{Fill, RankTensor};
 use crate::units::{ByteDelta, Bytes, DType};
 
 pub use attention_scales::loaded_scales;
+pub use chosen::as_chosen;
 
 /// Signed changes between the constructed tensors and those that stay resident.
 #[must_use]

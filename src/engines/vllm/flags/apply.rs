@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use crate::engines::Version;
 use crate::engines::command_line::CommandError;
 use crate::engines::command_line::flags::{Effect, Flag, Given, Occurrence, SharedSetting, is_auto};
 use crate::engines::command_line::values;
-use crate::engines::command_line::version::Version;
 use crate::engines::{ContextLength, Settings};
 use crate::units::{Bytes, Fraction};
 

@@ -1,10 +1,10 @@
 //! `LLM(model="…", tensor_parallel_size=4)`: the same settings under their Python names.
 
 use super::{Applied, Program, apply, catalog};
+use crate::engines::Version;
 use crate::engines::command_line::CommandError;
 use crate::engines::command_line::Warning;
 use crate::engines::command_line::flags::read;
-use crate::engines::command_line::version::Version;
 use crate::engines::{EntryPoint, Settings};
 
 /// Reads keyword arguments of `LLM`, each a name and its value as plain text: `True`, `None`, a number, a string without its quotes, JSON.

@@ -7,8 +7,8 @@ mod table;
 pub use apply::{Applied, apply};
 pub use keywords::read_keywords;
 
+use crate::engines::Version;
 use crate::engines::command_line::flags::{Catalog, Flag};
-use crate::engines::command_line::version::Version;
 
 /// The programs of vLLM that load a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

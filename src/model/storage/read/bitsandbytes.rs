@@ -4,7 +4,7 @@ use super::{Draft, Names, Rule, ungrouped};
 use crate::model::config::{ConfigError, Fields};
 use crate::model::storage::quantization::Scheme;
 use crate::model::storage::shape::{Axis, Dim, StoredTensor};
-use crate::profiles::{Condition, Held};
+use crate::profiles::{Condition, Held, JointExperts};
 
 /// Modules are left out by a component of their name (vLLM 0.11.2 `bitsandbytes.py`, `is_layer_skipped_bnb`); the head always is, as
 /// Transformers does not convert it.
@@ -33,6 +33,7 @@ pub(super) fn while_loading() -> Result<Draft, ConfigError> {
         dtype: None,
         dims: vec![Dim::each(Axis::Output), Dim::each(Axis::Input)],
         held: Held::State,
+        experts: JointExperts::Alike,
     });
     Ok(Draft {
         method: "bitsandbytes".to_owned(),

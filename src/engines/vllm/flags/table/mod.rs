@@ -17,8 +17,8 @@ mod scheduler;
 mod server;
 mod speculative;
 
+use crate::engines::Version;
 use crate::engines::command_line::flags::{Effect, Flag, Kind, Span};
-use crate::engines::command_line::version::Version;
 
 /// The releases whose flags were read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
