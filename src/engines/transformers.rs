@@ -144,6 +144,8 @@ fn rules(model: &Model, dtype: DType) -> ShardingRules {
         share_tied: true,
         repeat_kv_heads: false,
         floor_groups: false,
+        floor_expert_groups: false,
+        expert_bytes: None,
         file_state: true,
         experts: ExpertRule::AsStored,
         dtypes: Vec::new(),

@@ -79,6 +79,8 @@ pub enum JointExperts {
     Without,
     /// It has it for experts only, and no file does under that name and shape.
     Only,
+    /// It has this instead of all else where no kernel takes the slices of the experts, in bytes instead of words.
+    InBytes,
 }
 
 /// The embedded files, by id.

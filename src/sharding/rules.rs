@@ -78,6 +78,10 @@ pub struct ShardingRules {
     pub floor_groups: bool,
     /// Whether the engine holds quantisation state as the files have it; else it rebuilds what it needs of it.
     pub file_state: bool,
+    /// The same for experts.
+    pub floor_expert_groups: bool,
+    /// Inputs of a group where experts are kept in bytes, because no kernel takes their slices in words.
+    pub expert_bytes: Option<u64>,
     /// What happens to routed experts.
     pub experts: ExpertRule,
     /// Roles that are held in another element type than the model's.
@@ -106,9 +110,10 @@ impl ShardingRules {
             Held::Engine => !self.file_state,
         };
         let alone = match tensor.experts {
-            JointExperts::Alike => true,
+            JointExperts::Alike => !(joint_experts && self.expert_bytes.is_some()),
             JointExperts::Without => !joint_experts,
-            JointExperts::Only => joint_experts,
+            JointExperts::Only => joint_experts && self.expert_bytes.is_none(),
+            JointExperts::InBytes => joint_experts && self.expert_bytes.is_some(),
         };
         held && alone
     }

@@ -248,7 +248,9 @@ impl Shard<'_> {
                     return Err(ShardError::MixedPrecision { module: path.clone() });
                 }
                 let parts = self.parts(group, member)?;
-                let fused = FusedMatrix { group, parts: &parts, floor_groups: self.rules.floor_groups };
+                let floor_groups =
+                    if experts.is_some() { self.rules.floor_expert_groups } else { self.rules.floor_groups };
+                let fused = FusedMatrix { group, parts: &parts, floor_groups, own_group: self.rules.expert_bytes };
                 for tensor in format.tensors.iter().filter(|t| self.rules.builds(t, experts.is_some())) {
                     let dtype = tensor.dtype.or(source_dtype);
                     push(&tensor.name, tensor.dtype, stacked(fused.tensor(tensor, dtype)?));

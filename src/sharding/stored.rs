@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{BoxCopy, ShardError, SourceTensor};
 use crate::model::{Axis, Dim, Kind, Module, Segment, SegmentKind, StoredTensor};
-use crate::profiles::Held;
+use crate::profiles::{Held, JointExperts};
 use crate::units::DType;
 
 /// Slices of one axis, and how many features the rank holds with padding.
@@ -45,6 +45,8 @@ pub(super) struct FusedMatrix<'a> {
     pub parts: &'a [Features],
     /// Whether a slice may cut a quantisation group.
     pub floor_groups: bool,
+    /// Inputs of a group of tensors that the engine makes with groups of its own.
+    pub own_group: Option<u64>,
 }
 
 /// Shape of a tensor and what is copied to it.
@@ -53,7 +55,12 @@ pub(super) type Filled = (Vec<u64>, Vec<BoxCopy>);
 impl FusedMatrix<'_> {
     /// Shape and slices of one stored tensor.
     pub fn tensor(&self, tensor: &StoredTensor, dtype: Option<DType>) -> Result<Filled, ShardError> {
-        let shape = tensor.dims.iter().map(|dim| self.size(dim)).collect();
+        let own = self.own_group.filter(|_| tensor.experts == JointExperts::InBytes);
+        let regrouped = |dim: &Dim| match own {
+            Some(per) if dim.is_group() => Dim { per, ..*dim },
+            _ => *dim,
+        };
+        let shape = tensor.dims.iter().map(|dim| self.size(&regrouped(dim))).collect();
         if tensor.held == Held::Engine {
             return Ok((shape, Vec::new()));
         }

@@ -56,6 +56,7 @@ pub fn compare(model: &Model, row: &Value, card: &Card) -> Result<Compared, Stri
     let version: Version = row["vllm"].as_str().unwrap().parse().unwrap();
     let mut rules = sharding::rules(model, layout, dtype, version, None).map_err(|e| e.to_string())?;
     rules.generated.extend(sharding::batch_buffers(model, BATCHED_TOKENS, dtype));
+    rules.generated.extend(after_load::expert_workspaces(model, layout, card, version));
     let rank = Rank { tp_rank: 0, pp_rank: number("pp_rank") as u32 };
     let tensors = shard(model, layout, &rules, rank).map_err(|e| e.to_string())?;
     let mut ours: BTreeMap<&str, u64> = BTreeMap::new();

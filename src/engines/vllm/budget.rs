@@ -27,6 +27,7 @@ pub fn plan(deployment: &Deployment<'_>, era: &VllmEra) -> Result<EnginePlan, En
         .map_err(|e| refusals::does_not_divide(&e, model))?;
     let scheduler = Scheduler::resolve(settings, first, &era.scheduler)?;
     rules.generated.extend(sharding::batch_buffers(model, scheduler.batched_tokens, dtype));
+    rules.generated.extend(after_load::expert_workspaces(model, layout, first, version));
     let totals = stage_totals(model, layout, &rules, first, version)?;
     if fleet.cards.len() < layout.ranks() as usize {
         return Err(EngineError::TooFewCards { ranks: layout.ranks(), cards: fleet.cards.len() });

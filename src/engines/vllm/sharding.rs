@@ -75,8 +75,9 @@ pub fn rules(
         vocabulary_multiple: VOCABULARY_MULTIPLE,
         share_tied: true,
         repeat_kv_heads: true,
-        // GPTQ's create_weights divides with floor; AWQ's refuses (`layers/quantization/gptq_marlin.py`, `awq.py`).
-        floor_groups: model.quantization.as_ref().is_some_and(|q| q.method == "gptq"),
+        floor_groups: after_load::floors_groups(model, version, false),
+        floor_expert_groups: after_load::floors_groups(model, version, true),
+        expert_bytes: after_load::experts_in_bytes(model, layout),
         file_state: false,
         experts: if layout.ep { ExpertRule::Whole { ways } } else { ExpertRule::Sliced { ways } },
         dtypes: Vec::new(),

@@ -141,7 +141,7 @@ impl Format {
 
     /// The tensors that a checkpoint's files hold.
     pub fn in_files(&self) -> impl Iterator<Item = &StoredTensor> {
-        self.tensors.iter().filter(|t| t.held != Held::Engine && t.experts != JointExperts::Only)
+        self.tensors.iter().filter(|t| t.held != Held::Engine)
     }
 }
 

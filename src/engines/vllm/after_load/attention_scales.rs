@@ -24,7 +24,17 @@ pub fn loaded_scales(model: &Model, layout: Layout, dtype: DType, version: Versi
         _ => false,
     };
     let mut all = Vec::new();
-    for group in model.caches.iter().filter(|_| has) {
+    // Latent attention is a class of its own, which only ModelOpt's configs ask about (`modelopt.py`, `get_quant_method`).
+    let latent = quantization.method.starts_with("modelopt") && quantization.method != "modelopt_mixed";
+    let asked = |cache: &LayerCache| match cache {
+        LayerCache::Full { .. }
+        | LayerCache::Sliding { .. }
+        | LayerCache::Chunked { .. }
+        | LayerCache::Cross { .. } => has,
+        LayerCache::Latent { .. } => has && latent,
+        LayerCache::Indexer { .. } | LayerCache::State(_) => false,
+    };
+    for group in model.caches.iter().filter(|group| asked(&group.cache)) {
         let heads = kv_heads(&group.cache, layout).filter(|_| quantization.cache.per_head);
         let mut push = |dtype: DType, copies: u64| {
             all.push(Generated {

@@ -3,8 +3,10 @@
 mod at_load;
 mod attention_scales;
 mod chosen;
+mod experts;
 mod floats;
 mod integers;
+mod latent;
 
 use crate::engines::{Change, Version};
 use crate::hardware::Card;
@@ -14,6 +16,7 @@ use crate::units::{ByteDelta, Bytes, DType};
 
 pub use attention_scales::loaded_scales;
 pub use chosen::as_chosen;
+pub use experts::{expert_workspaces, experts_in_bytes, floors_groups};
 
 /// Signed changes between the constructed tensors and those that stay resident.
 #[must_use]
@@ -42,6 +45,11 @@ struct Kernels<'a> {
 impl Kernels<'_> {
     fn module(&self, module: &Built<'_>, tally: &mut Tally) {
         attention_scales::drop_loaded(module, tally);
+        latent::absorb(self, module, tally);
+        if module.tensors.iter().any(|t| t.name.contains(".w13_") || t.name.contains(".w2_")) {
+            experts::module(self, module, tally);
+            return;
+        }
         if self.quantization.at_load || self.quantization.method == "bitsandbytes" {
             at_load::module(self, module, tally);
         } else if module.tensor("qweight").is_some() || module.tensor("weight_shape").is_some() {

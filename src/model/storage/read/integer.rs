@@ -32,7 +32,8 @@ pub(super) fn gptq(quant: &Fields<'_>) -> Result<Draft, ConfigError> {
         group_size: group_size(quant, &["group_size"])?,
         act_order: quant.bool_or("desc_act", false)?,
         symmetric: quant.bool_or("sym", true)?,
-    };
+    }
+    .ordered();
     let mut draft = Draft { schemes: vec![base.scheme("gptq")?], linear: Some(0), ..Draft::default() };
     if quant.bool_or("lm_head", false)? {
         draft.head = Some(0);
@@ -90,7 +91,7 @@ fn dynamic(value: &Value, base: Grouped, draft: &mut Draft) -> Result<(), Config
             act_order: own.bool_or("desc_act", base.act_order)?,
             symmetric: own.bool_or("sym", base.symmetric)?,
         };
-        draft.schemes.push(grouped.scheme("gptq")?);
+        draft.schemes.push(grouped.ordered().scheme("gptq")?);
         draft.rules.push(Rule::scheme(names, draft.schemes.len() - 1));
     }
     Ok(())

@@ -122,6 +122,11 @@ struct Grouped {
 }
 
 impl Grouped {
+    /// In a single group, the order of rows does not matter (vLLM 0.11.2 `gptq_marlin.py`, `GPTQMarlinConfig.__init__`).
+    fn ordered(self) -> Self {
+        Self { act_order: self.act_order && self.group_size.is_some(), ..self }
+    }
+
     /// The scheme of a format file. Act-order and a single group keep all groups on every rank.
     fn scheme(self, id: &str) -> Result<Scheme, ConfigError> {
         let Self { bits, group_size, act_order, symmetric } = self;
