@@ -14,12 +14,14 @@ const BLOCKS: u64 = 4;
 const REFUSES_CUT_GROUPS: Version = Version { major: 0, minor: 25, patch: 0 };
 
 /// Whether a rank's slice may cut a quantisation group: GPTQ's `create_weights` divides with floor, AWQ's refuses
-/// (`gptq_marlin.py`, `awq.py`); compressed-tensors' refuses, but did not for experts (`compressed_tensors_moe.py`).
+/// (`gptq_marlin.py`, `awq.py`); compressed-tensors' refuses, but did not for experts (`compressed_tensors_moe.py`); NVFP4's
+/// does for experts (`modelopt.py`, `ModelOptNvFp4FusedMoE.create_weights`).
 #[must_use]
 pub fn floors_groups(model: &Model, version: Version, experts: bool) -> bool {
     model.quantization.as_ref().is_some_and(|q| match q.method.as_str() {
         "gptq" | "auto-round" => true,
         "compressed-tensors" => experts && version < REFUSES_CUT_GROUPS,
+        "modelopt_fp4" | "modelopt_mixed" => experts,
         _ => false,
     })
 }
