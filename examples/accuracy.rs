@@ -1,10 +1,12 @@
-//! Compares the estimator with stored facts: `cargo run --release --example accuracy -- [parameters|shards|refusals] [--all]`.
+//! Compares the estimator with stored facts: `cargo run --release --example accuracy -- [parameters|shards|refusals|kv] [--all]`.
 //!
 //! Prints one table a topic; `--all` lists each row that differs.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "an example prints, and reads stored facts")]
 
 #[path = "../tests/corpus/mod.rs"]
 mod corpus;
+#[path = "../tests/corpus/kv.rs"]
+mod kv;
 #[path = "../tests/corpus/shards.rs"]
 mod shards;
 
@@ -24,6 +26,32 @@ fn main() {
     }
     if wanted("refusals") {
         refusals(all);
+    }
+    if wanted("kv") {
+        pools(all);
+    }
+}
+
+/// KV pools: blocks, groups, printed tokens, concurrency, and the lengths of refusals.
+fn pools(all: bool) {
+    let mut table = BTreeMap::<(String, kv::Answer), (u32, u32, u32)>::new();
+    for row in corpus::rows("oracle/vllm_kv.jsonl") {
+        let (id, version) = (row["model"].as_str().unwrap(), row["vllm"].as_str().unwrap());
+        let entry = table.entry((version.to_owned(), kv::answer(&row))).or_default();
+        entry.0 += 1;
+        let Some(Ok(model)) = corpus::model(id) else { continue };
+        entry.1 += 1;
+        match kv::compare(&model, &row) {
+            Ok(()) => entry.2 += 1,
+            Err(difference) if all => println!("  {version} {id} tp {}: {difference}", row["tp"]),
+            Err(_) => {}
+        }
+    }
+    println!("KV pools (rows, read, exact)");
+    for ((version, answer), (rows, read, exact)) in table {
+        // Rows without an answer are listed, not counted as exact.
+        let exact = if answer == kv::Answer::None { 0 } else { exact };
+        println!("  {version} {:40} {rows:4} {read:4} {exact:4}", format!("{answer:?}"));
     }
 }
 

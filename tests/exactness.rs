@@ -4,6 +4,8 @@
 #[path = "corpus/classes.rs"]
 mod classes;
 mod corpus;
+#[path = "corpus/kv.rs"]
+mod kv;
 #[path = "corpus/shards.rs"]
 mod shards;
 
@@ -121,4 +123,23 @@ fn refused_sizes_are_those_that_vllm_refuses() {
     }
     assert!(refused >= 38, "only {refused} refusals were compared");
     // Whatever is built must not be refused, which the rows of bytes per rank show.
+}
+
+/// Blocks, groups, printed tokens, concurrency and the lengths of refusals of every model that is read.
+#[test]
+fn kv_pools_are_exact() {
+    let (mut sized, mut refused) = (0, 0);
+    for row in corpus::rows("oracle/vllm_kv.jsonl") {
+        let id = row["model"].as_str().unwrap();
+        let Some(Ok(model)) = corpus::model(id) else { continue };
+        if let Err(difference) = kv::compare(&model, &row) {
+            panic!("{} {id} tp {}: {difference}", row["vllm"], row["tp"]);
+        }
+        match kv::answer(&row) {
+            kv::Answer::Sized => sized += 1,
+            kv::Answer::TooLong => refused += 1,
+            kv::Answer::None => {}
+        }
+    }
+    assert!(sized >= 580 && refused >= 45, "only {sized} pools and {refused} refusals were compared");
 }

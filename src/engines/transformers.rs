@@ -151,6 +151,7 @@ fn rules(model: &Model, dtype: DType) -> ShardingRules {
         dtypes: Vec::new(),
         dtype,
         stages: Vec::new(),
+        tabled: Vec::new(),
         generated: frequencies.collect(),
     }
 }

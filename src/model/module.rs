@@ -290,7 +290,8 @@ pub enum Kind {
         /// Features of an entry.
         width: u64,
     },
-    /// Vectors of one width, kept whole: norm weights and the like. The names are parameter suffixes (`weight`, `bias`).
+    /// Vectors of one width, kept whole: norm weights and the like. The names are parameter suffixes (`weight`, `bias`); a norm without
+    /// parameters has none.
     Vectors {
         /// Features.
         width: u64,

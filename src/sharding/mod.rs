@@ -13,6 +13,6 @@ mod tensor;
 pub use device_map::{Device, DeviceMap, DeviceMapError};
 pub use error::ShardError;
 pub use layout::{Layout, Rank, Stage};
-pub use rules::{ExpertRule, Fusion, Generated, ShardingRules, Split};
+pub use rules::{ExpertRule, Fusion, Generated, ShardingRules, Split, TabledBuffer};
 pub use shard::{device_share, shard};
 pub use tensor::{BoxCopy, Fill, RankTensor, SourceTensor, Where};

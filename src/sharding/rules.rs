@@ -61,6 +61,15 @@ pub struct Generated {
     pub copies: u64,
 }
 
+/// A buffer of the model that an engine builds in another form: frequencies become a table of cosine and sine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TabledBuffer {
+    /// Name that the buffer ends in.
+    pub suffix: &'static str,
+    /// Rows of the table, each twice as wide as the frequencies and in the model's element type.
+    pub rows: u64,
+}
+
 /// Everything an engine decides about sharding.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ShardingRules {
@@ -90,6 +99,8 @@ pub struct ShardingRules {
     pub dtype: DType,
     /// The pipeline stages.
     pub stages: Vec<Stage>,
+    /// Buffers of the model that the engine builds in another form.
+    pub tabled: Vec<TabledBuffer>,
     /// Tensors the engine makes itself.
     pub generated: Vec<Generated>,
 }

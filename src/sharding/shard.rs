@@ -199,12 +199,18 @@ impl Shard<'_> {
             }
             Kind::Buffers(buffers) => {
                 for buffer in buffers {
+                    let name = format!("{}.{}", first.path, buffer.name);
+                    let elements = buffer.shape.iter().copied().fold(1, u64::saturating_mul);
+                    let (dtype, shape) = match self.rules.tabled.iter().find(|t| name.ends_with(t.suffix)) {
+                        Some(table) => (self.rules.dtype, vec![table.rows, elements.saturating_mul(2)]),
+                        None => (buffer.dtype, buffer.shape.clone()),
+                    };
                     out.push(RankTensor {
-                        name: format!("{}.{}", first.path, buffer.name),
+                        name,
                         place: place.clone(),
                         part: first.part,
-                        dtype: buffer.dtype,
-                        shape: buffer.shape.clone(),
+                        dtype,
+                        shape,
                         copies: 1,
                         fill: Fill::Generated,
                     });

@@ -87,6 +87,13 @@ fn misaligned(model: &Model, module: &str, input: bool, features: u64, unit: u64
     }
 }
 
+/// What vLLM checks before it builds a layer (`ModelConfig.verify_with_parallel_config` in `config/model.py`), so that this is the
+/// refusal a user sees, whatever else does not divide.
+pub fn heads_divide(model: &Model, tp: u32) -> Result<(), EngineError> {
+    let (heads, tp) = (model.attention_heads, u64::from(tp));
+    if heads.is_multiple_of(tp) { Ok(()) } else { Err(does_not_divide(&ShardError::QueryHeads { heads, tp }, model)) }
+}
+
 /// Tensor-parallel sizes up to 16 over which heads and feed-forward width divide.
 fn divisors(model: &Model) -> Vec<u64> {
     (1..=16u64)

@@ -69,8 +69,15 @@ impl Situation<'_> {
         self.request.engine.spell(knob, &value.to_string())
     }
 
+    /// Whether it fits at high demand.
     fn fits(&self, settings: &Settings) -> bool {
         attempt(self.request, settings, &self.request.fleet).is_some_and(|(_, v)| v.state == State::Fits)
+    }
+
+    /// Whether it fits at least at expected demand.
+    fn starts(&self, settings: &Settings) -> bool {
+        let starts = |state| matches!(state, State::Fits | State::Tight);
+        attempt(self.request, settings, &self.request.fleet).is_some_and(|(_, v)| starts(v.state))
     }
 }
 

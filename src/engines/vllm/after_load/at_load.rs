@@ -1,6 +1,6 @@
 //! Quantisation while loading, and the state that bitsandbytes keeps beside its weights.
 
-use super::{Built, Kernels, Tally, signed};
+use super::{Built, Kernels, Tally, marlin_workspace, signed};
 use crate::model::Part;
 use crate::sharding::{Fill, RankTensor};
 use crate::units::DType;
@@ -31,7 +31,7 @@ pub(super) fn module(kernels: &Kernels<'_>, module: &Built<'_>, tally: &mut Tall
                 tally.add("scales", weight, signed(DType::F32.size(1)));
             } else {
                 tally.add("scales", weight, signed(dtype.size(Built::size(weight, 0))));
-                tally.add("Marlin workspace", weight, i128::from(kernels.marlin_workspace()));
+                tally.add("Marlin workspace", weight, i128::from(marlin_workspace(kernels.card)));
             }
         }
         _ => {}

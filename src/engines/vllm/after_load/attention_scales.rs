@@ -1,23 +1,20 @@
 //! Scales of queries, keys and values that attention layers make room for, in case the checkpoint brings some.
 
 use super::{Built, Tally};
-use crate::engines::Version;
+use crate::engines::vllm::Release;
 use crate::model::{Instances, LayerCache, Model, Part};
 use crate::sharding::{Generated, Layout};
 use crate::units::DType;
 
 const SUFFIX: &str = "loaded_scales";
 
-/// The first version known to make the scales of compressed-tensors checkpoints in their own way (0.11.2 does not).
-const OWN_SCALES: Version = Version { major: 0, minor: 25, patch: 0 };
-
 /// Placeholders that attention layers have until loading is done: four numbers in the model's element type (`kv_cache.py`,
 /// `BaseKVCacheMethod.create_weights`); in newer versions, for compressed-tensors, three scales in float32 and three zero points
 /// (`compressed_tensors.py`, `CompressedTensorsKVCacheMethod.create_weights`), a head each where the checkpoint has them so.
 #[must_use]
-pub fn loaded_scales(model: &Model, layout: Layout, dtype: DType, version: Version) -> Vec<Generated> {
+pub fn loaded_scales(model: &Model, layout: Layout, dtype: DType, release: Release) -> Vec<Generated> {
     let Some(quantization) = &model.quantization else { return Vec::new() };
-    let own = quantization.method == "compressed-tensors" && version >= OWN_SCALES;
+    let own = quantization.method == "compressed-tensors" && release.compressed_cache_scales;
     let has = match quantization.method.as_str() {
         "fp8" | "compressed-tensors" | "modelopt" | "modelopt_fp4" => true,
         "modelopt_mixed" => quantization.cache.dtype.is_some(),

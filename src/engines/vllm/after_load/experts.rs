@@ -1,7 +1,7 @@
 //! Routed experts: which tensors vLLM builds for them, and what its kernels change.
 
-use super::{Built, Kernels, Tally, signed};
-use crate::engines::Version;
+use super::{Built, Kernels, Tally, marlin_workspace, signed};
+use crate::engines::vllm::Release;
 use crate::hardware::Card;
 use crate::model::{Instances, Model, Part, Quantization};
 use crate::sharding::{Generated, Layout, RankTensor};
@@ -10,17 +10,14 @@ use crate::units::{DType, round_up};
 /// Thread blocks a multiprocessor that Marlin's kernel for experts runs: its lock words are so many more.
 const BLOCKS: u64 = 4;
 
-/// The first version known to refuse slices of experts that cut a group of compressed-tensors (0.11.2 does not).
-const REFUSES_CUT_GROUPS: Version = Version { major: 0, minor: 25, patch: 0 };
-
 /// Whether a rank's slice may cut a quantisation group: GPTQ's `create_weights` divides with floor, AWQ's refuses
 /// (`gptq_marlin.py`, `awq.py`); compressed-tensors' refuses, but did not for experts (`compressed_tensors_moe.py`); NVFP4's
 /// does for experts (`modelopt.py`, `ModelOptNvFp4FusedMoE.create_weights`).
 #[must_use]
-pub fn floors_groups(model: &Model, version: Version, experts: bool) -> bool {
+pub fn floors_groups(model: &Model, release: Release, experts: bool) -> bool {
     model.quantization.as_ref().is_some_and(|q| match q.method.as_str() {
         "gptq" | "auto-round" => true,
-        "compressed-tensors" => experts && version < REFUSES_CUT_GROUPS,
+        "compressed-tensors" => experts && !release.refuses_cut_expert_groups,
         "modelopt_fp4" | "modelopt_mixed" => experts,
         _ => false,
     })
@@ -66,19 +63,18 @@ fn marlin_takes(quantization: &Quantization, width: u64, hidden: u64) -> bool {
 /// Lock words that AWQ and GPTQ experts have from construction on (`awq_marlin.py` `AWQMoEMethod`, `gptq_marlin.py`
 /// `GPTQMarlinMoEMethod`).
 #[must_use]
-pub fn expert_workspaces(model: &Model, layout: Layout, card: &Card, version: Version) -> Option<Generated> {
+pub fn expert_workspaces(model: &Model, layout: Layout, card: &Card) -> Option<Generated> {
     let quantization = model.quantization.as_ref()?;
     let experts = model.experts.as_ref()?;
     if !matches!(quantization.method.as_str(), "awq" | "gptq") || experts_in_bytes(model, layout).is_some() {
         return None;
     }
-    let kernels = Kernels { quantization, card, version };
     Some(Generated {
         name: "model.layers.{}.mlp.experts.workspace".to_owned(),
         instances: Instances::Layers(experts.layers.clone()),
         part: Part::Experts,
         dtype: DType::I32,
-        shape: vec![BLOCKS * kernels.marlin_workspace() / 4],
+        shape: vec![BLOCKS * marlin_workspace(card) / 4],
         copies: 1,
     })
 }
@@ -127,7 +123,7 @@ fn packed(kernels: &Kernels<'_>, module: &Built<'_>, prefix: &str, weight: &Rank
         drop_order(module, prefix, tally);
     }
     if prefix == MATRICES[0] {
-        tally.add("Marlin workspace", weight, i128::from(BLOCKS * kernels.marlin_workspace()));
+        tally.add("Marlin workspace", weight, i128::from(BLOCKS * marlin_workspace(kernels.card)));
     }
 }
 
@@ -159,7 +155,7 @@ fn float8(kernels: &Kernels<'_>, module: &Built<'_>, prefix: &str, weight: &Rank
         tally.replace("scales of each output for Marlin", scale, scales, DType::F16);
     }
     if prefix == MATRICES[0] {
-        tally.add("Marlin workspace", weight, i128::from(BLOCKS * kernels.marlin_workspace()));
+        tally.add("Marlin workspace", weight, i128::from(BLOCKS * marlin_workspace(kernels.card)));
     }
 }
 
@@ -185,7 +181,7 @@ fn nvfp4(kernels: &Kernels<'_>, module: &Built<'_>, prefix: &str, weight: &RankT
             tally.replace("scales of fused matrices", global, experts, DType::F16);
         }
         if prefix == MATRICES[0] {
-            tally.add("Marlin workspace", weight, i128::from(BLOCKS * kernels.marlin_workspace()));
+            tally.add("Marlin workspace", weight, i128::from(BLOCKS * marlin_workspace(kernels.card)));
         }
     }
 }
@@ -204,6 +200,6 @@ fn at_load(kernels: &Kernels<'_>, prefix: &str, weight: &RankTensor, tally: &mut
     }
     tally.add("scales", weight, signed(weight.dtype.size(experts.saturating_mul(Built::size(weight, 1)))));
     if prefix == MATRICES[0] {
-        tally.add("Marlin workspace", weight, i128::from(BLOCKS * kernels.marlin_workspace()));
+        tally.add("Marlin workspace", weight, i128::from(BLOCKS * marlin_workspace(kernels.card)));
     }
 }

@@ -1,6 +1,6 @@
 //! Weights of 8 or 4 bits with scales beside them: FP8, INT8 and NVFP4.
 
-use super::{Built, Kernels, Tally, signed};
+use super::{Built, Kernels, Tally, marlin_workspace, signed};
 use crate::sharding::RankTensor;
 use crate::units::{DType, ceil_div, round_up};
 
@@ -61,7 +61,7 @@ fn float8(kernels: &Kernels<'_>, module: &Built<'_>, weight: &RankTensor, scale:
     };
     // The model's element type: 16 bits wherever Marlin runs.
     tally.replace("scales of each output for Marlin", scale, scales, DType::F16);
-    tally.add("Marlin workspace", weight, i128::from(kernels.marlin_workspace()));
+    tally.add("Marlin workspace", weight, i128::from(marlin_workspace(kernels.card)));
     // compressed-tensors keeps the scales of activations, although they are not used any more.
     if let Some(unused) = input_scale.filter(|_| kernels.quantization.method != "compressed-tensors") {
         tally.remove("scales of activations", unused);
@@ -107,6 +107,6 @@ fn nvfp4(kernels: &Kernels<'_>, module: &Built<'_>, weight: &RankTensor, scale: 
         if let Some(global) = of_input {
             tally.replace("scales of fused matrices", global, 1, DType::F32);
         }
-        tally.add("Marlin workspace", weight, i128::from(kernels.marlin_workspace()));
+        tally.add("Marlin workspace", weight, i128::from(marlin_workspace(kernels.card)));
     }
 }

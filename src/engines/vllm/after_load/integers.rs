@@ -1,12 +1,8 @@
 //! Weights of a few bits in 32-bit words: AWQ, GPTQ and compressed-tensors' packed form.
 
-use super::{Built, Kernels, Tally, signed};
-use crate::engines::Version;
+use super::{Built, Kernels, Tally, marlin_workspace, signed};
 use crate::sharding::RankTensor;
 use crate::units::DType;
-
-/// The first version known to run AWQ through the same kernels as GPTQ (0.11.2 does not).
-const AWQ_BY_KERNEL: Version = Version { major: 0, minor: 25, patch: 0 };
 
 /// The kernel that multiplies a matrix (`kernels/mixed_precision/`, in the order vLLM tries them).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,7 +84,7 @@ fn gptq(kernels: &Kernels<'_>, module: &Built<'_>, [qweight, scales, index]: [&R
     if !kernels.quantization.symmetric || kernels.kernel(&matrix) != Kernel::Marlin {
         return;
     }
-    tally.add("Marlin workspace", qweight, i128::from(kernels.marlin_workspace()));
+    tally.add("Marlin workspace", qweight, i128::from(marlin_workspace(kernels.card)));
     if let Some(zeros) = module.tensor("qzeros") {
         tally.remove("zero points", zeros);
     }
@@ -119,7 +115,7 @@ fn compressed(kernels: &Kernels<'_>, module: &Built<'_>, packed: &RankTensor, sc
             }
         }
         Kernel::Marlin => {
-            tally.add("Marlin workspace", packed, i128::from(kernels.marlin_workspace()));
+            tally.add("Marlin workspace", packed, i128::from(marlin_workspace(kernels.card)));
             if let Some(index) = index {
                 tally.add("order of the group indices", index, signed(DType::I32.size(input)));
             }
@@ -138,12 +134,12 @@ fn awq(kernels: &Kernels<'_>, module: &Built<'_>, qweight: &RankTensor, scales: 
         act_order: false,
         divided: false,
     };
-    if kernels.version >= AWQ_BY_KERNEL && kernels.kernel(&matrix) == Kernel::Machete {
+    if kernels.release.awq_by_kernel && kernels.kernel(&matrix) == Kernel::Machete {
         if let Some(zeros) = module.tensor("qzeros") {
             widen_zeros(zeros, scales, tally);
         }
     } else if matrix.bits == 4 && kernels.capable(8, 0) {
-        tally.add("Marlin workspace", qweight, i128::from(kernels.marlin_workspace()));
+        tally.add("Marlin workspace", qweight, i128::from(marlin_workspace(kernels.card)));
     }
 }
 

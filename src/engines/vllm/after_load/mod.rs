@@ -8,7 +8,8 @@ mod floats;
 mod integers;
 mod latent;
 
-use crate::engines::{Change, Version};
+use super::Release;
+use crate::engines::Change;
 use crate::hardware::Card;
 use crate::model::{Model, Part, Quantization};
 use crate::sharding::{Fill, RankTensor};
@@ -20,9 +21,9 @@ pub use experts::{expert_workspaces, experts_in_bytes, floors_groups};
 
 /// Signed changes between the constructed tensors and those that stay resident.
 #[must_use]
-pub fn changes(model: &Model, tensors: &[RankTensor], card: &Card, version: Version) -> Vec<Change> {
+pub fn changes(model: &Model, tensors: &[RankTensor], card: &Card, release: Release) -> Vec<Change> {
     let Some(quantization) = &model.quantization else { return Vec::new() };
-    let kernels = Kernels { quantization, card, version };
+    let kernels = Kernels { quantization, card, release };
     let mut tally = Tally::default();
     for module in tensors.chunk_by(|a, b| path(a) == path(b) && a.place == b.place) {
         kernels.module(&Built { tensors: module }, &mut tally);
@@ -35,11 +36,11 @@ fn path(tensor: &RankTensor) -> &str {
     tensor.name.rsplit_once('.').map_or("", |(path, _)| path)
 }
 
-/// Which kernels run: by card and version.
+/// Which kernels run: by card and release.
 struct Kernels<'a> {
     quantization: &'a Quantization,
     card: &'a Card,
-    version: Version,
+    release: Release,
 }
 
 impl Kernels<'_> {
@@ -68,12 +69,12 @@ impl Kernels<'_> {
     fn hopper(&self) -> bool {
         self.card.compute_capability.is_some_and(|(major, _)| major == 9)
     }
+}
 
-    /// Marlin's lock words: one 32-bit word a multiprocessor.
-    fn marlin_workspace(&self) -> u64 {
-        // Known by size alone: 132 is the largest count among the cards with these kernels; the difference is some KiB.
-        4 * u64::from(self.card.multiprocessors.unwrap_or(132))
-    }
+/// Marlin's lock words: one 32-bit word a multiprocessor.
+fn marlin_workspace(card: &Card) -> u64 {
+    // Known by size alone: 132 is the largest count among the cards with these kernels; the difference is some KiB.
+    4 * u64::from(card.multiprocessors.unwrap_or(132))
 }
 
 /// The tensors of one module as built.
