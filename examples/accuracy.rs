@@ -1,4 +1,4 @@
-//! Compares the estimator with stored facts: `cargo run --release --example accuracy -- [parameters|shards|kv] [--all]`.
+//! Compares the estimator with stored facts: `cargo run --release --example accuracy -- [parameters|shards|refusals|kv] [--all]`.
 //!
 //! Prints one table a topic; `--all` lists each row that differs.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "an example prints, and reads stored facts")]
@@ -23,6 +23,9 @@ fn main() {
         for version in ["0.11.2", "0.25.1"] {
             per_rank(version, all);
         }
+    }
+    if wanted("refusals") {
+        refusals(all);
     }
     if wanted("kv") {
         pools(all);
@@ -107,4 +110,36 @@ fn per_rank(version: &str, all: bool) {
     }
     let sum = |f: fn(&(u32, u32, u32)) -> u32| table.values().map(f).sum::<u32>();
     println!("  {:58} {:4} {:4} {:4}", "all", sum(|t| t.0), sum(|t| t.1), sum(|t| t.2));
+}
+
+/// Sizes that vLLM refuses, and sizes that it builds.
+fn refusals(all: bool) {
+    let (mut refused, mut read, mut known) = (0, 0, 0);
+    for row in corpus::rows("oracle/vllm_shard_refusals.jsonl") {
+        if row["of_this_size"].as_bool() != Some(true) {
+            continue;
+        }
+        known += 1;
+        let Some(Ok(model)) = corpus::model(row["model"].as_str().unwrap()) else { continue };
+        read += 1;
+        let ours = shards::refusal(&model, &row);
+        refused += u32::from(ours.is_some());
+        if all || ours.is_none() {
+            let ours = ours.unwrap_or_else(|| "not refused".to_owned());
+            println!("  {} tp {} pp {}: {ours} | {}", row["model"], row["tp"], row["pp"], row["error"]);
+        }
+    }
+    println!("vLLM's refusals of a size ({known} rows, {read} read): {refused} refused");
+    let (mut built, mut read) = (0, 0);
+    for row in corpus::rows("oracle/vllm_shards.jsonl") {
+        let Some(Ok(model)) = corpus::model(row["model"].as_str().unwrap()) else { continue };
+        read += 1;
+        match shards::refusal(&model, &row) {
+            None => built += 1,
+            Some(why) => {
+                println!("  {} tp {} pp {}: refused, but vLLM builds it: {why}", row["model"], row["tp"], row["pp"])
+            }
+        }
+    }
+    println!("sizes that vLLM builds ({read} read): {built} not refused");
 }

@@ -9,7 +9,7 @@ mod kv;
 #[path = "corpus/shards.rs"]
 mod shards;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Every model that is read has exactly the parameters that its classes build.
 #[test]
@@ -52,7 +52,8 @@ fn tensor_names_and_shapes_are_exact() {
     }
 }
 
-/// Bytes per rank, constructed and after the kernels' processing, to the byte: families whose every row must be exact.
+/// Bytes per rank, constructed and after the kernels' processing, to the byte and in every part: families whose every row must be exact,
+/// in every way that their matrices are stored.
 #[test]
 fn bytes_per_rank_are_exact() {
     // Rows of both 0.11.2 and 0.25.1.
@@ -86,7 +87,7 @@ fn bytes_per_rank_are_exact() {
         "Starcoder2ForCausalLM",
     ];
     let card = shards::h100();
-    let mut exact = 0;
+    let (mut exact, mut quantised) = (0, BTreeMap::<(String, String), u32>::new());
     for row in corpus::rows("oracle/vllm_shards.jsonl") {
         let id = row["model"].as_str().unwrap();
         let Some(Ok(model)) = corpus::model(id) else { continue };
@@ -96,8 +97,33 @@ fn bytes_per_rank_are_exact() {
         let compared = shards::compare(&model, &row, &card).unwrap();
         assert!(compared.exact() && compared.parts.is_empty(), "{id} tp {} pp {}: {compared:?}", row["tp"], row["pp"]);
         exact += 1;
+        if let Some(method) = row["quant"].as_str() {
+            *quantised.entry((row["vllm"].as_str().unwrap().to_owned(), method.to_owned())).or_default() += 1;
+        }
+    }
+    assert!(exact >= 550, "only {exact} rows were compared");
+    let least = [("awq_marlin", 40), ("gptq_marlin", 16), ("compressed-tensors", 25), ("fp8", 13), ("modelopt", 5)];
+    for (method, count) in least {
+        let found = quantised.get(&("0.11.2".to_owned(), method.to_owned())).copied().unwrap_or(0);
+        assert!(found >= count, "only {found} rows of {method}");
     }
     assert!(exact >= 767, "only {exact} rows were compared");
+}
+
+/// A size is refused exactly where vLLM refuses it.
+#[test]
+fn refused_sizes_are_those_that_vllm_refuses() {
+    let mut refused = 0;
+    for row in corpus::rows("oracle/vllm_shard_refusals.jsonl") {
+        let Some(Ok(model)) = corpus::model(row["model"].as_str().unwrap()) else { continue };
+        if row["of_this_size"].as_bool() != Some(true) {
+            continue;
+        }
+        assert!(shards::refusal(&model, &row).is_some(), "{row}");
+        refused += 1;
+    }
+    assert!(refused >= 38, "only {refused} refusals were compared");
+    // Whatever is built must not be refused, which the rows of bytes per rank show.
 }
 
 /// Blocks, groups, printed tokens, concurrency and the lengths of refusals of every model that is read.

@@ -25,7 +25,7 @@ pub use inventory::{Disagreement, TensorTemplate};
 pub use module::{Buffer, ExpertStack, Instances, Kind, Module, Role, RowParameter, Segment, SegmentKind};
 pub use part::Part;
 pub use rope::{Rope, RopeScaling};
-pub use storage::{Axis, Dim, Format, Quantization, StoredTensor, bias};
+pub use storage::{Axis, CacheScheme, Dim, Format, Quantization, Scheme, StoredTensor, bias};
 
 use crate::units::DType;
 use config::Fields;
@@ -98,12 +98,17 @@ impl Model {
         let fields = Fields::new(config)?;
         let family = architectures::family(&fields)?;
         let mut model = (family.build)(&fields)?;
-        model.quantization = match quantization {
-            Some(_) if fields.get("quantization_config").is_none() => {
-                return Err(ConfigError::UnknownQuantization("modelopt (hf_quant_config.json)".to_owned()));
-            }
-            Some(_) | None => Quantization::from_config(&fields)?,
-        };
+        model.quantization = Quantization::from_config(&fields, quantization, &mut model.modules)?;
+        Ok(model)
+    }
+
+    /// The same model as an engine has it that quantises plain weights while loading: `fp8`, `bitsandbytes`.
+    ///
+    /// # Errors
+    /// When no such quantisation is known.
+    pub fn quantized_while_loading(&self, method: &str) -> Result<Self, ConfigError> {
+        let mut model = self.clone();
+        model.quantization = Some(Quantization::while_loading(method, &mut model.modules)?);
         Ok(model)
     }
 
@@ -129,10 +134,10 @@ impl Model {
     /// How a module's matrix is stored in the checkpoint.
     #[must_use]
     pub fn format(&self, module: &Module) -> &Format {
-        match &self.quantization {
-            Some(quantization) if quantization.applies_to(module) => &quantization.format,
-            Some(_) | None if matches!(module.kind, Kind::Conv1d { .. }) => &TRANSPOSED,
-            Some(_) | None => &self.plain,
+        match self.quantization.as_ref().and_then(|quantization| quantization.scheme(module)) {
+            Some(scheme) => &scheme.format,
+            None if matches!(module.kind, Kind::Conv1d { .. }) => &TRANSPOSED,
+            None => &self.plain,
         }
     }
 

@@ -211,6 +211,27 @@ impl Instances {
                 .collect(),
         }
     }
+
+    /// The layers, where there are any.
+    #[must_use]
+    pub const fn layers(&self) -> Option<&IndexSet> {
+        match self {
+            Self::First | Self::Last => None,
+            Self::Layers(layers) | Self::Tower(layers) | Self::Experts { layers, .. } => Some(layers),
+        }
+    }
+
+    /// The same modules in other layers.
+    #[must_use]
+    pub fn with_layers(&self, layers: IndexSet) -> Self {
+        match self {
+            Self::First => Self::First,
+            Self::Last => Self::Last,
+            Self::Layers(_) => Self::Layers(layers),
+            Self::Tower(_) => Self::Tower(layers),
+            Self::Experts { experts, .. } => Self::Experts { layers, experts: *experts },
+        }
+    }
 }
 
 /// What the output rows of a linear module mean: engines split each segment on its own.
@@ -374,6 +395,12 @@ impl Module {
     #[must_use]
     pub fn parent(&self) -> &str {
         self.path.rsplit_once('.').map_or("", |(parent, _)| parent)
+    }
+
+    /// Whether an engine that fuses this role builds the two as one module.
+    #[must_use]
+    pub fn is_fellow_of(&self, other: &Self) -> bool {
+        self.role == other.role && self.instances == other.instances && self.parent() == other.parent()
     }
 
     /// Parameters of one instance before any quantisation, bias included.

@@ -7,6 +7,7 @@ mod layout;
 mod rules;
 mod shard;
 mod slices;
+mod stored;
 mod tensor;
 
 pub use device_map::{Device, DeviceMap, DeviceMapError};

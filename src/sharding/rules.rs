@@ -1,7 +1,8 @@
 //! Sharding rules as values: an engine builds them, this module applies them.
 
 use super::Stage;
-use crate::model::{Instances, Module, Part, Role};
+use crate::model::{Instances, Module, Part, Role, StoredTensor};
+use crate::profiles::{Held, JointExperts};
 use crate::units::DType;
 
 /// How a module is divided over the ranks of a tensor-parallel group.
@@ -84,6 +85,12 @@ pub struct ShardingRules {
     pub repeat_kv_heads: bool,
     /// Whether a rank's slice may cut a quantisation group, which then drops out of the rank's count; else it is refused.
     pub floor_groups: bool,
+    /// Whether the engine holds quantisation state as the files have it; else it rebuilds what it needs of it.
+    pub file_state: bool,
+    /// The same for experts.
+    pub floor_expert_groups: bool,
+    /// Inputs of a group where experts are kept in bytes, because no kernel takes their slices in words.
+    pub expert_bytes: Option<u64>,
     /// What happens to routed experts.
     pub experts: ExpertRule,
     /// Roles that are held in another element type than the model's.
@@ -111,6 +118,23 @@ impl ShardingRules {
     #[must_use]
     pub fn split(&self, role: Role) -> Split {
         self.splits.iter().find(|(r, _)| *r == role).map_or(Split::Replicated, |(_, split)| *split)
+    }
+
+    /// Whether the engine builds a tensor of a matrix, alone or for all experts of a layer in one.
+    #[must_use]
+    pub const fn builds(&self, tensor: &StoredTensor, joint_experts: bool) -> bool {
+        let held = match tensor.held {
+            Held::Everywhere => true,
+            Held::State => self.file_state,
+            Held::Engine => !self.file_state,
+        };
+        let alone = match tensor.experts {
+            JointExperts::Alike => !(joint_experts && self.expert_bytes.is_some()),
+            JointExperts::Without => !joint_experts,
+            JointExperts::Only => joint_experts && self.expert_bytes.is_none(),
+            JointExperts::InBytes => joint_experts && self.expert_bytes.is_some(),
+        };
+        held && alone
     }
 
     /// Element type that a role is held in, where it is not the model's.

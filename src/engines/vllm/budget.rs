@@ -19,6 +19,7 @@ use crate::units::{Basis, Bytes, DType, Estimate, Formula, Fraction, Tokens};
 /// Plans a deployment by the rules of an era.
 pub fn plan(deployment: &Deployment<'_>, era: &VllmEra) -> Result<EnginePlan, EngineError> {
     let Deployment { model, settings, fleet, version } = *deployment;
+    let model = &*after_load::as_chosen(model, settings)?;
     let layout = layout(settings)?;
     refusals::heads_divide(model, layout.tp)?;
     let first = fleet.cards.first().ok_or_else(|| EngineError::Unknown("the fleet has no cards".to_owned()))?;
@@ -28,7 +29,8 @@ pub fn plan(deployment: &Deployment<'_>, era: &VllmEra) -> Result<EnginePlan, En
         .map_err(|e| refusals::does_not_divide(&e, model))?;
     let scheduler = Scheduler::resolve(settings, first, &era.scheduler)?;
     rules.generated.extend(sharding::batch_buffers(model, scheduler.batched_tokens, dtype, release));
-    let totals = stage_totals(model, layout, &rules, first)?;
+    rules.generated.extend(after_load::expert_workspaces(model, layout, first));
+    let totals = stage_totals(model, layout, &rules, first, release)?;
     if fleet.cards.len() < layout.ranks() as usize {
         return Err(EngineError::TooFewCards { ranks: layout.ranks(), cards: fleet.cards.len() });
     }
@@ -60,6 +62,7 @@ pub fn plan(deployment: &Deployment<'_>, era: &VllmEra) -> Result<EnginePlan, En
 /// The tensors of every rank with their slices.
 pub fn shards(deployment: &Deployment<'_>) -> Result<Vec<RankShard>, EngineError> {
     let Deployment { model, settings, fleet, version } = *deployment;
+    let model = &*after_load::as_chosen(model, settings)?;
     let layout = layout(settings)?;
     refusals::heads_divide(model, layout.tp)?;
     let first = fleet.cards.first().ok_or_else(|| EngineError::Unknown("the fleet has no cards".to_owned()))?;
@@ -99,12 +102,13 @@ fn stage_totals(
     layout: Layout,
     rules: &ShardingRules,
     card: &Card,
+    release: Release,
 ) -> Result<Vec<Arc<ShardTotals>>, EngineError> {
     (0..layout.pp)
         .map(|pp_rank| {
             let tensors = shard(model, layout, rules, Rank { tp_rank: 0, pp_rank })
                 .map_err(|e| refusals::does_not_divide(&e, model))?;
-            let changes = after_load::changes(model, &tensors, card);
+            let changes = after_load::changes(model, &tensors, card, release);
             Ok(Arc::new(ShardTotals::new(tensors, changes)))
         })
         .collect()

@@ -8,7 +8,7 @@ pub mod flags;
 mod kv;
 mod pages;
 mod peaks;
-mod refusals;
+pub mod refusals;
 mod release;
 pub mod rotary;
 pub mod sharding;

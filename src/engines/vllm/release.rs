@@ -15,6 +15,12 @@ pub struct Release {
     pub index_buffer_rows: Option<u64>,
     /// Nemotron-H's routers are float32 (`models/nemotron_h.py`).
     pub nemotron_router_in_f32: bool,
+    /// AWQ runs through the same kernels as GPTQ, Hopper's included (`quantization/auto_awq.py`).
+    pub awq_by_kernel: bool,
+    /// Attention layers of compressed-tensors checkpoints have placeholders of their own (`CompressedTensorsKVCacheMethod.create_weights`).
+    pub compressed_cache_scales: bool,
+    /// Slices of experts that cut a group of compressed-tensors are refused (`compressed_tensors_moe_wna16_marlin.py`).
+    pub refuses_cut_expert_groups: bool,
     /// Rows of the rotary table of a vision tower, where it is a table and not the frequencies alone (`layers/rotary_embedding/`).
     pub vision_table_rows: Option<u64>,
     /// Layers that attend within chunks are grouped apart from full attention; else all count as full (`v1/core/kv_cache_utils.py`).
@@ -40,6 +46,9 @@ impl Release {
             indexer_table_apart: late,
             index_buffer_rows: if late { None } else { Some(2048) },
             nemotron_router_in_f32: !late,
+            awq_by_kernel: late,
+            compressed_cache_scales: late,
+            refuses_cut_expert_groups: late,
             vision_table_rows: late.then_some(8192),
             chunked_apart: late,
             window_block_size: late.then_some(16),

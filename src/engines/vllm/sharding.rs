@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Release, buffers, stages};
+use super::{Release, after_load, buffers, stages};
 use crate::model::{Model, Role};
 use crate::sharding::{ExpertRule, Fusion, Generated, Layout, ShardError, ShardingRules, Split, TabledBuffer};
 use crate::units::DType;
@@ -21,9 +21,15 @@ pub fn rules(
     partition: Option<&[u32]>,
     release: Release,
 ) -> Result<ShardingRules, ShardError> {
+    // `model_loader/bitsandbytes_loader.py`; plain matrices are divided first and quantised afterwards.
+    if layout.tp > 1 && model.quantization.as_ref().is_some_and(|q| q.method == "bitsandbytes" && !q.at_load) {
+        return Err(ShardError::QuantizationState { tp: u64::from(layout.tp) });
+    }
     // With several replicas the shared experts work on each rank's own tokens, whole (`config/parallel.py`, `use_sequence_parallel_moe`).
     let whole_shared = layout.ep && layout.tp > 1 && layout.dp > 1;
     let shared = |split| if whole_shared { Split::Replicated } else { split };
+    let mut generated = buffers::of_class(model, layout, dtype, release);
+    generated.extend(after_load::loaded_scales(model, layout, dtype, release));
     // The replicas of data parallelism share the experts (`layers/fused_moe/config.py`, `FusedMoEParallelConfig.make`).
     let ways = layout.tp.saturating_mul(layout.dp);
     Ok(ShardingRules {
@@ -69,8 +75,10 @@ pub fn rules(
         vocabulary_multiple: VOCABULARY_MULTIPLE,
         share_tied: true,
         repeat_kv_heads: true,
-        // GPTQ's create_weights divides with floor; AWQ's refuses (`layers/quantization/gptq_marlin.py`, `awq.py`).
-        floor_groups: model.quantization.as_ref().is_some_and(|q| q.method == "gptq"),
+        floor_groups: after_load::floors_groups(model, release, false),
+        floor_expert_groups: after_load::floors_groups(model, release, true),
+        expert_bytes: after_load::experts_in_bytes(model, layout),
+        file_state: false,
         experts: if layout.ep { ExpertRule::Whole { ways } } else { ExpertRule::Sliced { ways } },
         dtypes: dtypes(model, release),
         dtype,
@@ -81,7 +89,7 @@ pub fn rules(
             .map(|rows| TabledBuffer { suffix: VISION_FREQUENCIES, rows })
             .into_iter()
             .collect(),
-        generated: buffers::of_class(model, layout, dtype, release),
+        generated,
     })
 }
 
