@@ -1,10 +1,13 @@
-//! Compares the estimator with stored facts: `cargo run --release --example accuracy -- [parameters|maps|shards|transformers] [--all]`.
+//! Compares the estimator with stored facts:
+//! `cargo run --release --example accuracy -- [parameters|maps|shards|refusals|kv|transformers] [--all]`.
 //!
 //! Prints one table a topic; `--all` lists each row that differs.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "an example prints, and reads stored facts")]
 
 #[path = "../tests/corpus/mod.rs"]
 mod corpus;
+#[path = "../tests/corpus/kv.rs"]
+mod kv;
 #[path = "../tests/corpus/maps.rs"]
 mod maps;
 #[path = "../tests/corpus/runs.rs"]
@@ -32,6 +35,35 @@ fn main() {
         for version in ["0.11.2", "0.25.1"] {
             per_rank(version, all);
         }
+    }
+    if wanted("refusals") {
+        refusals(all);
+    }
+    if wanted("kv") {
+        pools(all);
+    }
+}
+
+/// KV pools: blocks, groups, printed tokens, concurrency, and the lengths of refusals.
+fn pools(all: bool) {
+    let mut table = BTreeMap::<(String, kv::Answer), (u32, u32, u32)>::new();
+    for row in corpus::rows("oracle/vllm_kv.jsonl") {
+        let (id, version) = (row["model"].as_str().unwrap(), row["vllm"].as_str().unwrap());
+        let entry = table.entry((version.to_owned(), kv::answer(&row))).or_default();
+        entry.0 += 1;
+        let Some(Ok(model)) = corpus::model(id) else { continue };
+        entry.1 += 1;
+        match kv::compare(&model, &row) {
+            Ok(()) => entry.2 += 1,
+            Err(difference) if all => println!("  {version} {id} tp {}: {difference}", row["tp"]),
+            Err(_) => {}
+        }
+    }
+    println!("KV pools (rows, read, exact)");
+    for ((version, answer), (rows, read, exact)) in table {
+        // Rows without an answer are listed, not counted as exact.
+        let exact = if answer == kv::Answer::None { 0 } else { exact };
+        println!("  {version} {:40} {rows:4} {read:4} {exact:4}", format!("{answer:?}"));
     }
 }
 
@@ -167,4 +199,36 @@ fn per_rank(version: &str, all: bool) {
         }
     }
     print_counts(&format!("vLLM {version}, bytes per rank (rows, read, exact constructed and resident)"), &table);
+}
+
+/// Sizes that vLLM refuses, and sizes that it builds.
+fn refusals(all: bool) {
+    let (mut refused, mut read, mut known) = (0, 0, 0);
+    for row in corpus::rows("oracle/vllm_shard_refusals.jsonl") {
+        if row["of_this_size"].as_bool() != Some(true) {
+            continue;
+        }
+        known += 1;
+        let Some(Ok(model)) = corpus::model(row["model"].as_str().unwrap()) else { continue };
+        read += 1;
+        let ours = shards::refusal(&model, &row);
+        refused += u32::from(ours.is_some());
+        if all || ours.is_none() {
+            let ours = ours.unwrap_or_else(|| "not refused".to_owned());
+            println!("  {} tp {} pp {}: {ours} | {}", row["model"], row["tp"], row["pp"], row["error"]);
+        }
+    }
+    println!("vLLM's refusals of a size ({known} rows, {read} read): {refused} refused");
+    let (mut built, mut read) = (0, 0);
+    for row in corpus::rows("oracle/vllm_shards.jsonl") {
+        let Some(Ok(model)) = corpus::model(row["model"].as_str().unwrap()) else { continue };
+        read += 1;
+        match shards::refusal(&model, &row) {
+            None => built += 1,
+            Some(why) => {
+                println!("  {} tp {} pp {}: refused, but vLLM builds it: {why}", row["model"], row["tp"], row["pp"])
+            }
+        }
+    }
+    println!("sizes that vLLM builds ({read} read): {built} not refused");
 }

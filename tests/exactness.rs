@@ -4,6 +4,8 @@
 #[path = "corpus/classes.rs"]
 mod classes;
 mod corpus;
+#[path = "corpus/kv.rs"]
+mod kv;
 #[path = "corpus/maps.rs"]
 mod maps;
 #[path = "corpus/runs.rs"]
@@ -39,10 +41,9 @@ fn tensor_names_and_shapes_are_exact() {
         let Some(Ok(mut model)) = corpus::model(id) else { continue };
         model.quantization = None;
         let ours = classes::as_built(&model, list["built_by"].as_str().unwrap());
-        let theirs: BTreeSet<classes::Listed> = list["tensors"]
-            .as_array()
-            .unwrap()
-            .iter()
+        // Checkpoints hold the buffers that are saved, too.
+        let stored = ["tensors", "persistent_buffers"].into_iter().flat_map(|kind| list[kind].as_array().unwrap());
+        let theirs: BTreeSet<classes::Listed> = stored
             .map(|t| {
                 let numbers: Vec<&str> = t[1].as_array().unwrap().iter().map(|n| n.as_str().unwrap()).collect();
                 let shape = t[2].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).collect();
@@ -55,9 +56,11 @@ fn tensor_names_and_shapes_are_exact() {
     }
 }
 
-/// Bytes per rank, constructed and after the kernels' processing, to the byte: families whose every row must be exact.
+/// Bytes per rank, constructed and after the kernels' processing, to the byte and in every part: families whose every row must be exact,
+/// in every way that their matrices are stored.
 #[test]
 fn bytes_per_rank_are_exact() {
+    // Rows of both 0.11.2 and 0.25.1.
     let families = [
         "LlamaForCausalLM",
         "MistralForCausalLM",
@@ -73,6 +76,7 @@ fn bytes_per_rank_are_exact() {
         "GPTNeoXForCausalLM",
         "Gemma2ForCausalLM",
         "Gemma3ForConditionalGeneration",
+        "Gemma4ForConditionalGeneration",
         "Glm4ForCausalLM",
         "GlmForCausalLM",
         "GraniteForCausalLM",
@@ -87,11 +91,8 @@ fn bytes_per_rank_are_exact() {
         "Starcoder2ForCausalLM",
     ];
     let card = shards::h100();
-    let mut exact = 0;
+    let (mut exact, mut quantised) = (0, BTreeMap::<(String, String), u32>::new());
     for row in corpus::rows("oracle/vllm_shards.jsonl") {
-        if row["vllm"].as_str() != Some("0.11.2") {
-            continue;
-        }
         let id = row["model"].as_str().unwrap();
         let Some(Ok(model)) = corpus::model(id) else { continue };
         if !families.contains(&model.architecture.as_str()) {
@@ -100,8 +101,52 @@ fn bytes_per_rank_are_exact() {
         let compared = shards::compare(&model, &row, &card).unwrap();
         assert!(compared.exact() && compared.parts.is_empty(), "{id} tp {} pp {}: {compared:?}", row["tp"], row["pp"]);
         exact += 1;
+        if let Some(method) = row["quant"].as_str() {
+            *quantised.entry((row["vllm"].as_str().unwrap().to_owned(), method.to_owned())).or_default() += 1;
+        }
     }
-    assert!(exact >= 752, "only {exact} rows were compared");
+    assert!(exact >= 550, "only {exact} rows were compared");
+    let least = [("awq_marlin", 40), ("gptq_marlin", 16), ("compressed-tensors", 25), ("fp8", 13), ("modelopt", 5)];
+    for (method, count) in least {
+        let found = quantised.get(&("0.11.2".to_owned(), method.to_owned())).copied().unwrap_or(0);
+        assert!(found >= count, "only {found} rows of {method}");
+    }
+    assert!(exact >= 767, "only {exact} rows were compared");
+}
+
+/// A size is refused exactly where vLLM refuses it.
+#[test]
+fn refused_sizes_are_those_that_vllm_refuses() {
+    let mut refused = 0;
+    for row in corpus::rows("oracle/vllm_shard_refusals.jsonl") {
+        let Some(Ok(model)) = corpus::model(row["model"].as_str().unwrap()) else { continue };
+        if row["of_this_size"].as_bool() != Some(true) {
+            continue;
+        }
+        assert!(shards::refusal(&model, &row).is_some(), "{row}");
+        refused += 1;
+    }
+    assert!(refused >= 38, "only {refused} refusals were compared");
+    // Whatever is built must not be refused, which the rows of bytes per rank show.
+}
+
+/// Blocks, groups, printed tokens, concurrency and the lengths of refusals of every model that is read.
+#[test]
+fn kv_pools_are_exact() {
+    let (mut sized, mut refused) = (0, 0);
+    for row in corpus::rows("oracle/vllm_kv.jsonl") {
+        let id = row["model"].as_str().unwrap();
+        let Some(Ok(model)) = corpus::model(id) else { continue };
+        if let Err(difference) = kv::compare(&model, &row) {
+            panic!("{} {id} tp {}: {difference}", row["vllm"], row["tp"]);
+        }
+        match kv::answer(&row) {
+            kv::Answer::Sized => sized += 1,
+            kv::Answer::TooLong => refused += 1,
+            kv::Answer::None => {}
+        }
+    }
+    assert!(sized >= 580 && refused >= 45, "only {sized} pools and {refused} refusals were compared");
 }
 
 /// Every layer and module of a device map, the caps it was made under and the bytes on each device: both planners.

@@ -396,7 +396,7 @@ fn what_is_there_is_shown() {
         let output = shardfit(&bench, command);
         assert_eq!(output.status.code(), Some(0), "{command:?}: {}", text(&output.stderr));
         let shown = text(&output.stdout);
-        let holder = shown.lines().any(|line| line.contains(&GONE.to_string()) && line.contains("1.00"));
+        let holder = shown.lines().any(|line| line.contains(&GONE.to_string()) && line.contains(used));
         assert!(holder && shown.matches("NVIDIA A10").count() >= 4, "{command:?}: {shown}");
         bench.assert_everything_returned();
     }

@@ -1,6 +1,7 @@
 //! How layers remember tokens.
 
 use super::IndexSet;
+use crate::units::DType;
 
 /// What one layer keeps for the tokens it has seen. Sizes are of the whole model, before any split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -130,6 +131,8 @@ pub struct StateCache {
     pub heads: u64,
     /// Elements of the state of one head.
     pub head_elements: u64,
+    /// Element type that the config asks of the recurrent state; `None` is the model's.
+    pub dtype: Option<DType>,
 }
 
 impl StateCache {

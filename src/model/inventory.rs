@@ -89,7 +89,7 @@ impl Model {
             match &module.kind {
                 Kind::Linear { input, output, bias: has_bias } | Kind::Conv1d { input, output, bias: has_bias } => {
                     let rows = output.iter().map(|s| s.rows).fold(0, u64::saturating_add);
-                    for tensor in &self.format(module).tensors {
+                    for tensor in self.format(module).in_files() {
                         push(&tensor.name, tensor.shape(*input, rows), tensor.dtype.or(dtype));
                     }
                     if *has_bias {

@@ -10,12 +10,13 @@ mod module;
 mod part;
 mod rope;
 mod storage;
+mod stored_names;
 
 use std::sync::LazyLock;
 
 use serde_json::Value;
 
-pub use architectures::FAMILIES;
+pub use architectures::{Assumed, FAMILIES};
 pub use cache::{CacheGroup, LayerCache, StateCache, StateKind};
 pub use checkpoint::{Checkpoint, CheckpointFile, CheckpointTensor, DuplicateTensor, FileLocation};
 pub use config::ConfigError;
@@ -24,7 +25,7 @@ pub use inventory::{Disagreement, TensorTemplate};
 pub use module::{Buffer, ExpertStack, Instances, Kind, Module, Role, RowParameter, Segment, SegmentKind};
 pub use part::Part;
 pub use rope::{Rope, RopeScaling};
-pub use storage::{Axis, Dim, Format, Quantization, StoredTensor, bias};
+pub use storage::{Axis, CacheScheme, Dim, Format, Quantization, Scheme, StoredTensor, bias};
 
 use crate::units::DType;
 use config::Fields;
@@ -97,13 +98,30 @@ impl Model {
         let fields = Fields::new(config)?;
         let family = architectures::family(&fields)?;
         let mut model = (family.build)(&fields)?;
-        model.quantization = match quantization {
-            Some(_) if fields.get("quantization_config").is_none() => {
-                return Err(ConfigError::UnknownQuantization("modelopt (hf_quant_config.json)".to_owned()));
-            }
-            Some(_) | None => Quantization::from_config(&fields)?,
-        };
+        model.quantization = Quantization::from_config(&fields, quantization, &mut model.modules)?;
         Ok(model)
+    }
+
+    /// The same model as an engine has it that quantises plain weights while loading: `fp8`, `bitsandbytes`.
+    ///
+    /// # Errors
+    /// When no such quantisation is known.
+    pub fn quantized_while_loading(&self, method: &str) -> Result<Self, ConfigError> {
+        let mut model = self.clone();
+        model.quantization = Some(Quantization::while_loading(method, &mut model.modules)?);
+        Ok(model)
+    }
+
+    /// Reads a model of an architecture that no family claims from its tensors, `(name, element type, shape)` as in the headers; the config
+    /// gives what shapes do not tell. What had to be assumed comes along and belongs before the reader's eyes.
+    ///
+    /// # Errors
+    /// When no tensor is numbered by layer, or a field that shapes do not tell (`num_attention_heads`) is absent or malformed.
+    pub fn from_tensors<'a>(
+        config: &Value,
+        tensors: impl IntoIterator<Item = (&'a str, DType, &'a [u64])>,
+    ) -> Result<Assumed, ConfigError> {
+        architectures::from_tensors(&Fields::new(config)?, tensors)
     }
 
     /// The same model under a name.
@@ -116,10 +134,10 @@ impl Model {
     /// How a module's matrix is stored in the checkpoint.
     #[must_use]
     pub fn format(&self, module: &Module) -> &Format {
-        match &self.quantization {
-            Some(quantization) if quantization.applies_to(module) => &quantization.format,
-            Some(_) | None if matches!(module.kind, Kind::Conv1d { .. }) => &TRANSPOSED,
-            Some(_) | None => &self.plain,
+        match self.quantization.as_ref().and_then(|quantization| quantization.scheme(module)) {
+            Some(scheme) => &scheme.format,
+            None if matches!(module.kind, Kind::Conv1d { .. }) => &TRANSPOSED,
+            None => &self.plain,
         }
     }
 

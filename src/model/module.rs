@@ -96,6 +96,8 @@ pub enum Role {
     TowerEmbedding,
     /// A tower's hidden state → the decoder's, kept whole by engines that divide the tower.
     Projector,
+    /// What checkpoints hold although it is no parameter: a constant that was computed once.
+    Constant,
     /// A tensor whose purpose is not known.
     Unknown,
 }
@@ -152,6 +154,7 @@ impl Role {
             | Self::PatchPositionEmbedding
             | Self::EmbeddingProjection
             | Self::TowerEmbedding
+            | Self::Constant
             | Self::Unknown => false,
         }
     }
@@ -206,6 +209,27 @@ impl Instances {
                 .map(|layer| at(name, layer))
                 .flat_map(|name| (0..*experts).map(move |expert| at(&name, expert)))
                 .collect(),
+        }
+    }
+
+    /// The layers, where there are any.
+    #[must_use]
+    pub const fn layers(&self) -> Option<&IndexSet> {
+        match self {
+            Self::First | Self::Last => None,
+            Self::Layers(layers) | Self::Tower(layers) | Self::Experts { layers, .. } => Some(layers),
+        }
+    }
+
+    /// The same modules in other layers.
+    #[must_use]
+    pub fn with_layers(&self, layers: IndexSet) -> Self {
+        match self {
+            Self::First => Self::First,
+            Self::Last => Self::Last,
+            Self::Layers(_) => Self::Layers(layers),
+            Self::Tower(_) => Self::Tower(layers),
+            Self::Experts { experts, .. } => Self::Experts { layers, experts: *experts },
         }
     }
 }
@@ -269,7 +293,8 @@ pub enum Kind {
         /// Features of an entry.
         width: u64,
     },
-    /// Vectors of one width, kept whole: norm weights and the like. The names are parameter suffixes (`weight`, `bias`).
+    /// Vectors of one width, kept whole: norm weights and the like. The names are parameter suffixes (`weight`, `bias`); a norm without
+    /// parameters has none.
     Vectors {
         /// Features.
         width: u64,
@@ -372,6 +397,12 @@ impl Module {
         self.path.rsplit_once('.').map_or("", |(parent, _)| parent)
     }
 
+    /// Whether an engine that fuses this role builds the two as one module.
+    #[must_use]
+    pub fn is_fellow_of(&self, other: &Self) -> bool {
+        self.role == other.role && self.instances == other.instances && self.parent() == other.parent()
+    }
+
     /// Parameters of one instance before any quantisation, bias included.
     #[must_use]
     pub fn parameters(&self) -> u64 {
@@ -402,6 +433,6 @@ impl Module {
     /// Whether its tensors are saved with the checkpoint but are no parameters.
     #[must_use]
     pub fn is_buffer(&self) -> bool {
-        self.role == Role::RouterBias
+        matches!(self.role, Role::RouterBias | Role::Constant)
     }
 }

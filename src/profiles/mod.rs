@@ -11,5 +11,5 @@ pub use engines::{
     ActivationConstants, Bounds, BudgetConstants, ByCard, CommunicationConstants, GraphConstants, NonTorchConstants,
     SchedulerConstants, VllmEra, VllmProfile, vllm_profile,
 };
-pub use quants::{QuantProfile, TensorProfile, quant_profile};
+pub use quants::{Condition, Held, JointExperts, QuantProfile, TensorProfile, quant_profile, quant_profiles};
 pub use transformers::{PrefillConstants, Sampling, ShareRange, TransformersProfile, Workspace, transformers_profile};

@@ -53,13 +53,29 @@ pub enum ShardError {
         /// Ranks.
         tp: u64,
     },
-    /// A rank's slice would cut a quantisation group or a packed word.
-    #[error("a slice of {features} features of `{module}` cuts a quantisation group or packed word")]
+    /// A rank's slice would cut a quantisation group, block or packed word.
+    #[error("a slice of {features} features of `{module}` cuts a quantisation unit of {unit}")]
     Quantization {
         /// Module, `{}` for the layer.
         module: String,
+        /// Whether inputs are cut; else outputs.
+        input: bool,
         /// Features of the slice.
         features: u64,
+        /// Features of a group, block or word.
+        unit: u64,
+    },
+    /// Matrices that the engine builds as one are stored in different ways.
+    #[error("the matrices of `{module}` are stored in different ways, and the engine builds them as one")]
+    MixedPrecision {
+        /// Fused module, `{}` for the layer.
+        module: String,
+    },
+    /// The state that quantised matrices of the files come with has no order that ranks could divide.
+    #[error("the quantisation state of the files cannot be divided over {tp} ranks")]
+    QuantizationState {
+        /// Ranks.
+        tp: u64,
     },
     /// More stages than layers, or a partition that does not add up.
     #[error("{layers} layers cannot form {stages} pipeline stages")]

@@ -7,6 +7,7 @@ mod layout;
 mod rules;
 mod shard;
 mod slices;
+mod stored;
 mod tensor;
 
 pub use device_map::{
@@ -15,6 +16,6 @@ pub use device_map::{
 };
 pub use error::ShardError;
 pub use layout::{Layout, Rank, Stage};
-pub use rules::{ExpertRule, Fusion, Generated, ShardingRules, Split};
+pub use rules::{ExpertRule, Fusion, Generated, ShardingRules, Split, TabledBuffer};
 pub use shard::{shard, whole_model};
 pub use tensor::{BoxCopy, Fill, RankTensor, SourceTensor, Where};

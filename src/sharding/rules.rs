@@ -1,7 +1,8 @@
 //! Sharding rules as values: an engine builds them, this module applies them.
 
 use super::Stage;
-use crate::model::{Instances, Part, Role};
+use crate::model::{Instances, Module, Part, Role, StoredTensor};
+use crate::profiles::{Held, JointExperts};
 use crate::units::DType;
 
 /// How a module is divided over the ranks of a tensor-parallel group.
@@ -60,6 +61,15 @@ pub struct Generated {
     pub copies: u64,
 }
 
+/// A buffer of the model that an engine builds in another form: frequencies become a table of cosine and sine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TabledBuffer {
+    /// Name that the buffer ends in.
+    pub suffix: &'static str,
+    /// Rows of the table, each twice as wide as the frequencies and in the model's element type.
+    pub rows: u64,
+}
+
 /// Everything an engine decides about sharding.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ShardingRules {
@@ -75,6 +85,12 @@ pub struct ShardingRules {
     pub repeat_kv_heads: bool,
     /// Whether a rank's slice may cut a quantisation group, which then drops out of the rank's count; else it is refused.
     pub floor_groups: bool,
+    /// Whether the engine holds quantisation state as the files have it; else it rebuilds what it needs of it.
+    pub file_state: bool,
+    /// The same for experts.
+    pub floor_expert_groups: bool,
+    /// Inputs of a group where experts are kept in bytes, because no kernel takes their slices in words.
+    pub expert_bytes: Option<u64>,
     /// What happens to routed experts.
     pub experts: ExpertRule,
     /// Roles that are held in another element type than the model's.
@@ -83,15 +99,42 @@ pub struct ShardingRules {
     pub dtype: DType,
     /// The pipeline stages.
     pub stages: Vec<Stage>,
+    /// Buffers of the model that the engine builds in another form.
+    pub tabled: Vec<TabledBuffer>,
+    /// Whether vision and audio towers are kept whole on every rank.
+    pub whole_towers: bool,
     /// Tensors the engine makes itself.
     pub generated: Vec<Generated>,
 }
 
 impl ShardingRules {
+    /// How a module is divided.
+    #[must_use]
+    pub fn split_of(&self, module: &Module) -> Split {
+        if self.whole_towers && module.part == Part::Vision { Split::Replicated } else { self.split(module.role) }
+    }
+
     /// How a role is divided.
     #[must_use]
     pub fn split(&self, role: Role) -> Split {
         self.splits.iter().find(|(r, _)| *r == role).map_or(Split::Replicated, |(_, split)| *split)
+    }
+
+    /// Whether the engine builds a tensor of a matrix, alone or for all experts of a layer in one.
+    #[must_use]
+    pub const fn builds(&self, tensor: &StoredTensor, joint_experts: bool) -> bool {
+        let held = match tensor.held {
+            Held::Everywhere => true,
+            Held::State => self.file_state,
+            Held::Engine => !self.file_state,
+        };
+        let alone = match tensor.experts {
+            JointExperts::Alike => !(joint_experts && self.expert_bytes.is_some()),
+            JointExperts::Without => !joint_experts,
+            JointExperts::Only => joint_experts && self.expert_bytes.is_none(),
+            JointExperts::InBytes => joint_experts && self.expert_bytes.is_some(),
+        };
+        held && alone
     }
 
     /// Element type that a role is held in, where it is not the model's.

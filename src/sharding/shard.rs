@@ -1,13 +1,10 @@
 //! Applies an engine's rules to a model: the tensors of one rank.
 
-use std::ops::Range;
-
 use super::experts::{ExpertShare, stacks};
 use super::slices::Member;
+use super::stored::{Cut, Features, Filled, FusedMatrix};
 use super::{BoxCopy, Fill, Layout, Rank, RankTensor, ShardError, ShardingRules, SourceTensor, Split, Stage, Where};
-use crate::model::{
-    Axis, Dim, IndexSet, Instances, Kind, Model, Module, Part, Role, RowParameter, Segment, StoredTensor, bias,
-};
+use crate::model::{IndexSet, Instances, Kind, Model, Module, Part, Role, RowParameter, Segment, bias};
 use crate::units::DType;
 
 /// The tensors of one rank, in the order of construction.
@@ -33,11 +30,6 @@ pub fn whole_model(model: &Model, rules: &ShardingRules) -> Result<Vec<RankTenso
     Shard { model, rules, share: Share::Whole, member: Member { rank: 0, size: 1 } }.tensors()
 }
 
-/// Whether an engine that fuses this role builds the two as one tensor.
-fn same_group(first: &Module, other: &Module) -> bool {
-    first.role == other.role && first.instances == other.instances && first.parent() == other.parent()
-}
-
 /// Which modules are here.
 enum Share<'a> {
     /// Those of a pipeline stage.
@@ -61,7 +53,7 @@ impl Shard<'_> {
         while let Some(first) = modules.first() {
             let fused = self.rules.fusion(first.role);
             let count = match fused {
-                Some(_) => modules.iter().take_while(|m| same_group(first, m)).count(),
+                Some(_) => modules.iter().take_while(|m| m.is_fellow_of(first)).count(),
                 None => 1,
             };
             let (group, rest) = modules.split_at(count.max(1));
@@ -154,7 +146,7 @@ impl Shard<'_> {
         let joint = if experts.is_some() { '_' } else { '.' };
         let source_dtype = first.dtype.or(self.model.dtype);
         let target_dtype = self.rules.dtype_of(first.role).or(first.dtype).unwrap_or(self.rules.dtype);
-        let mut push = |name: &str, stored: Option<DType>, (shape, copies): (Vec<u64>, Vec<BoxCopy>)| {
+        let mut push = |name: &str, stored: Option<DType>, (shape, copies): Filled| {
             out.push(RankTensor {
                 name: format!("{path}{joint}{name}"),
                 place: place.clone(),
@@ -162,7 +154,8 @@ impl Shard<'_> {
                 dtype: stored.unwrap_or(target_dtype),
                 shape,
                 copies: 1,
-                fill: Fill::Files(copies),
+                // What nothing is copied to, the engine makes.
+                fill: if copies.is_empty() { Fill::Generated } else { Fill::Files(copies) },
             });
         };
         let stacked = |filled| match &experts {
@@ -177,12 +170,18 @@ impl Shard<'_> {
             }
             Kind::Buffers(buffers) => {
                 for buffer in buffers {
+                    let name = format!("{}.{}", first.path, buffer.name);
+                    let elements = buffer.shape.iter().copied().fold(1, u64::saturating_mul);
+                    let (dtype, shape) = match self.rules.tabled.iter().find(|t| name.ends_with(t.suffix)) {
+                        Some(table) => (self.rules.dtype, vec![table.rows, elements.saturating_mul(2)]),
+                        None => (buffer.dtype, buffer.shape.clone()),
+                    };
                     out.push(RankTensor {
-                        name: format!("{}.{}", first.path, buffer.name),
+                        name,
                         place: place.clone(),
                         part: first.part,
-                        dtype: buffer.dtype,
-                        shape: buffer.shape.clone(),
+                        dtype,
+                        shape,
                         copies: 1,
                         fill: Fill::Generated,
                     });
@@ -195,7 +194,7 @@ impl Shard<'_> {
             }
             Kind::Rows { output, parameters } => {
                 let rows = output.iter().map(|s| s.rows).fold(0, u64::saturating_add);
-                let cut = match self.rules.split(first.role) {
+                let cut = match self.rules.split_of(first) {
                     Split::Column => self.column(output, first, self.member)?,
                     Split::Vocabulary => {
                         let (slice, held) = self.member.vocabulary(rows, self.rules.vocabulary_multiple)?;
@@ -208,7 +207,7 @@ impl Shard<'_> {
                 }
             }
             Kind::Table { rows, width } => {
-                let (from, padded) = match self.rules.split(first.role) {
+                let (from, padded) = match self.rules.split_of(first) {
                     Split::Vocabulary => self.member.vocabulary(*rows, self.rules.vocabulary_multiple)?,
                     Split::Replicated | Split::Column | Split::Row => (0..*rows, *rows),
                 };
@@ -221,20 +220,25 @@ impl Shard<'_> {
                 push("weight", None, (vec![padded, *width], vec![copy]));
             }
             Kind::Linear { bias: has_bias, .. } | Kind::Conv1d { bias: has_bias, .. } => {
+                let format = self.model.format(first);
+                if group.iter().any(|m| !std::ptr::eq(self.model.format(m), format)) {
+                    return Err(ShardError::MixedPrecision { module: path.clone() });
+                }
                 let parts = self.parts(group, member)?;
-                let floor = self.rules.floor_groups;
-                for tensor in &self.model.format(first).tensors {
+                let floor_groups =
+                    if experts.is_some() { self.rules.floor_expert_groups } else { self.rules.floor_groups };
+                let fused = FusedMatrix { group, parts: &parts, floor_groups, own_group: self.rules.expert_bytes };
+                for tensor in format.tensors.iter().filter(|t| self.rules.builds(t, experts.is_some())) {
                     let dtype = tensor.dtype.or(source_dtype);
-                    let filled = stored_tensor(group, &parts, tensor, dtype, floor)?;
-                    push(&tensor.name, tensor.dtype, stacked(filled));
+                    push(&tensor.name, tensor.dtype, stacked(fused.tensor(tensor, dtype)?));
                 }
                 if *has_bias {
-                    push("bias", None, stacked(stored_tensor(group, &parts, &bias(), source_dtype, floor)?));
+                    push("bias", None, stacked(fused.tensor(&bias(), source_dtype)?));
                 }
             }
             Kind::Stack(stack) => match &experts {
                 Some(share) => {
-                    for (name, shape, copies) in stacks(group, share, self.rules.split(first.role), source_dtype)? {
+                    for (name, shape, copies) in stacks(group, share, self.rules.split_of(first), source_dtype)? {
                         push(&name, None, (shape, copies));
                     }
                 }
@@ -290,7 +294,7 @@ impl Shard<'_> {
             };
             let rows = output.iter().map(|s| s.rows).fold(0, u64::saturating_add);
             let whole = Cut::whole;
-            let (input_cut, output_cut) = match self.rules.split(module.role) {
+            let (input_cut, output_cut) = match self.rules.split_of(module) {
                 Split::Replicated => (whole(*input), whole(rows)),
                 Split::Column => (whole(*input), self.column(output, module, member)?),
                 Split::Row => {
@@ -315,20 +319,14 @@ impl Shard<'_> {
 }
 
 /// Shape and source of a parameter that is kept whole.
-fn whole_tensor(module: &Module, name: &str, shape: &[u64], dtype: Option<DType>) -> (Vec<u64>, Vec<BoxCopy>) {
+fn whole_tensor(module: &Module, name: &str, shape: &[u64], dtype: Option<DType>) -> Filled {
     let source = SourceTensor { name: format!("{}.{name}", module.path), dtype, shape: shape.to_vec() };
     let from = shape.iter().map(|size| 0..*size).collect();
     (shape.to_vec(), vec![BoxCopy { source, from, to: vec![0; shape.len()], experts: None }])
 }
 
 /// Shape and slices of a parameter whose rows are divided.
-fn cut_rows(
-    module: &Module,
-    parameter: &RowParameter,
-    rows: u64,
-    cut: &Cut,
-    dtype: Option<DType>,
-) -> (Vec<u64>, Vec<BoxCopy>) {
+fn cut_rows(module: &Module, parameter: &RowParameter, rows: u64, cut: &Cut, dtype: Option<DType>) -> Filled {
     let shaped = |first: u64| std::iter::once(first).chain(parameter.inner.iter().copied()).collect::<Vec<_>>();
     let mut copies = Vec::with_capacity(cut.slices.len());
     let mut start = 0u64;
@@ -340,109 +338,4 @@ fn cut_rows(
         start = start.saturating_add(slice.end.saturating_sub(slice.start));
     }
     (shaped(cut.held), copies)
-}
-
-/// A rank's part of one matrix, in features.
-struct Features {
-    input: u64,
-    output: u64,
-    input_cut: Cut,
-    output_cut: Cut,
-}
-
-impl Cut {
-    /// All features of an axis.
-    fn whole(features: u64) -> Self {
-        Self { slices: vec![Range { start: 0, end: features }], held: features }
-    }
-}
-
-/// Slices of one axis, and how many features the rank holds with padding.
-struct Cut {
-    slices: Vec<Range<u64>>,
-    held: u64,
-}
-
-/// Name of the module in the checkpoint whose tensors fill this one: a tied head has the embedding's.
-fn source_path(module: &Module) -> &str {
-    module.tied_to.as_deref().unwrap_or(&module.path)
-}
-
-/// Shape and slices of one stored tensor of a group: outputs of the modules follow each other, inputs are shared.
-fn stored_tensor(
-    group: &[Module],
-    parts: &[Features],
-    tensor: &StoredTensor,
-    dtype: Option<DType>,
-    floor_groups: bool,
-) -> Result<(Vec<u64>, Vec<BoxCopy>), ShardError> {
-    let (input, whole_input) = parts.first().map_or((0, 0), |p| (p.input_cut.held, p.input));
-    let output = parts.iter().map(|p| p.output_cut.held).fold(0, u64::saturating_add);
-    let size = |dim: &Dim| {
-        let features = if dim.uncut { whole_input } else { input };
-        let cut_group = floor_groups && is_group(dim) && dim.index_of(features).is_none() && features != whole_input;
-        if cut_group { features / dim.per } else { dim.size(features, output) }
-    };
-    let shape = tensor.dims.iter().map(size).collect();
-    let mut copies = Vec::new();
-    let mut output_start = 0u64;
-    for (module, part) in group.iter().zip(parts) {
-        let source = || SourceTensor {
-            name: format!("{}.{}", source_path(module), tensor.name),
-            dtype,
-            shape: tensor.shape(part.input, part.output),
-        };
-        let misaligned = |features: u64| ShardError::Quantization { module: module.path.clone(), features };
-        // A tensor without output features is one for the whole group: engines let the last module's overwrite the others'.
-        if !tensor.dims.iter().any(|d| d.axis == Axis::Output) {
-            copies.clear();
-        }
-        let mut slice_start = output_start;
-        for output_slice in &part.output_cut.slices {
-            let mut from = Vec::with_capacity(tensor.dims.len());
-            let mut to = Vec::with_capacity(tensor.dims.len());
-            for dim in &tensor.dims {
-                let (slice, start) = match dim.axis {
-                    Axis::Input if dim.uncut => (0..part.input, 0),
-                    Axis::Input => (part.input_cut.slices.first().cloned().unwrap_or(0..0), 0),
-                    Axis::Output => (output_slice.clone(), slice_start),
-                };
-                let whole = match dim.axis {
-                    Axis::Input => part.input,
-                    Axis::Output => part.output,
-                };
-                let held = slice.end.saturating_sub(slice.start);
-                let from_indices = match indices(dim, &slice, whole) {
-                    Some(found) => found,
-                    // The engine divides by the floored group count, so rank r starts at r times it.
-                    None if floor_groups && is_group(dim) && held > 0 => {
-                        let groups = held / dim.per;
-                        let first = slice.start / held * groups;
-                        first..first.saturating_add(groups)
-                    }
-                    None => return Err(misaligned(held)),
-                };
-                from.push(from_indices);
-                to.push(dim.index_of(start).ok_or_else(|| misaligned(start))?);
-            }
-            slice_start = slice_start.saturating_add(output_slice.end - output_slice.start);
-            copies.push(BoxCopy { source: source(), from, to, experts: None });
-            if !tensor.dims.iter().any(|d| d.axis == Axis::Output) {
-                break;
-            }
-        }
-        output_start = output_start.saturating_add(part.output_cut.held);
-    }
-    Ok((shape, copies))
-}
-
-/// Whether a dimension counts groups of inputs that share a scale.
-fn is_group(dim: &Dim) -> bool {
-    dim.axis == Axis::Input && dim.times == 1 && dim.per > 1
-}
-
-/// Indices of a stored dimension that hold a slice of features; `None` when the slice cuts an index in two.
-fn indices(dim: &Dim, slice: &Range<u64>, whole: u64) -> Option<Range<u64>> {
-    let end = if slice.end == whole { dim.size(whole, whole) } else { dim.index_of(slice.end)? };
-    Some(dim.index_of(slice.start)?..end)
 }

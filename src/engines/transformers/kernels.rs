@@ -54,7 +54,7 @@ pub(super) fn scratch(tensors: &[RankTensor], model: &Model, options: &Options) 
     let sizes: Vec<(u64, u64)> = model
         .modules
         .iter()
-        .filter(|m| quantization.applies_to(m) && on_card(&m.path))
+        .filter(|m| quantization.scheme(m).is_some() && on_card(&m.path))
         .filter_map(|m| match &m.kind {
             Kind::Linear { input, output, .. } => Some((*input, output.iter().map(|s| s.rows).sum())),
             _ => None,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::defaults::{self, Scheduler};
-use super::{KvLayout, after_load, peaks, refusals, sharding};
+use super::{KvLayout, PageOptions, Release, after_load, peaks, refusals, sharding};
 use crate::engines::{
     Account, Cause, Component, Demand, Deployment, EngineError, EnginePlan, KvCapacity, Line, RankPlan, RankShard,
     Refusal, Settings, ShardTotals, Workload,
@@ -18,16 +18,19 @@ use crate::units::{Basis, Bytes, DType, Estimate, Formula, Fraction, Tokens};
 
 /// Plans a deployment by the rules of an era.
 pub fn plan(deployment: &Deployment<'_>, era: &VllmEra) -> Result<EnginePlan, EngineError> {
-    let Deployment { model, settings, fleet, .. } = *deployment;
+    let Deployment { model, settings, fleet, version } = *deployment;
+    let model = &*after_load::as_chosen(model, settings)?;
     let layout = layout(settings)?;
     refusals::heads_divide(model, layout.tp)?;
     let first = fleet.cards.first().ok_or_else(|| EngineError::Unknown("the fleet has no cards".to_owned()))?;
     let dtype = defaults::dtype(settings, model, first)?;
-    let mut rules = sharding::rules(model, layout, dtype, settings.layer_partition.as_deref())
+    let release = Release::of(version);
+    let mut rules = sharding::rules(model, layout, dtype, settings.layer_partition.as_deref(), release)
         .map_err(|e| refusals::does_not_divide(&e, model))?;
     let scheduler = Scheduler::resolve(settings, first, &era.scheduler)?;
-    rules.generated.extend(sharding::batch_buffers(model, scheduler.batched_tokens, dtype));
-    let totals = stage_totals(model, layout, &rules, first)?;
+    rules.generated.extend(sharding::batch_buffers(model, scheduler.batched_tokens, dtype, release));
+    rules.generated.extend(after_load::expert_workspaces(model, layout, first));
+    let totals = stage_totals(model, layout, &rules, first, release)?;
     if fleet.cards.len() < layout.ranks() as usize {
         return Err(EngineError::TooFewCards { ranks: layout.ranks(), cards: fleet.cards.len() });
     }
@@ -38,7 +41,9 @@ pub fn plan(deployment: &Deployment<'_>, era: &VllmEra) -> Result<EnginePlan, En
         rules: &rules,
         era,
         dtype,
-        kv_dtype: defaults::kv_cache_dtype(settings, dtype)?,
+        kv_dtype: defaults::kv_cache_dtype(settings, dtype, model)?,
+        release,
+        capability: first.compute_capability,
         scheduler,
         fraction: settings
             .memory_fraction
@@ -56,13 +61,15 @@ pub fn plan(deployment: &Deployment<'_>, era: &VllmEra) -> Result<EnginePlan, En
 
 /// The tensors of every rank with their slices.
 pub fn shards(deployment: &Deployment<'_>) -> Result<Vec<RankShard>, EngineError> {
-    let Deployment { model, settings, fleet, .. } = *deployment;
+    let Deployment { model, settings, fleet, version } = *deployment;
+    let model = &*after_load::as_chosen(model, settings)?;
     let layout = layout(settings)?;
     refusals::heads_divide(model, layout.tp)?;
     let first = fleet.cards.first().ok_or_else(|| EngineError::Unknown("the fleet has no cards".to_owned()))?;
     let dtype = defaults::dtype(settings, model, first)?;
     let refused = |e: ShardError| refusals::does_not_divide(&e, model);
-    let rules = sharding::rules(model, layout, dtype, settings.layer_partition.as_deref()).map_err(refused)?;
+    let partition = settings.layer_partition.as_deref();
+    let rules = sharding::rules(model, layout, dtype, partition, Release::of(version)).map_err(refused)?;
     layout
         .iter()
         .map(|rank| {
@@ -95,12 +102,13 @@ fn stage_totals(
     layout: Layout,
     rules: &ShardingRules,
     card: &Card,
+    release: Release,
 ) -> Result<Vec<Arc<ShardTotals>>, EngineError> {
     (0..layout.pp)
         .map(|pp_rank| {
             let tensors = shard(model, layout, rules, Rank { tp_rank: 0, pp_rank })
                 .map_err(|e| refusals::does_not_divide(&e, model))?;
-            let changes = after_load::changes(model, &tensors, card);
+            let changes = after_load::changes(model, &tensors, card, release);
             Ok(Arc::new(ShardTotals::new(tensors, changes)))
         })
         .collect()
@@ -115,6 +123,8 @@ struct Start<'a> {
     era: &'a VllmEra,
     dtype: DType,
     kv_dtype: DType,
+    release: Release,
+    capability: Option<(u32, u32)>,
     scheduler: Scheduler,
     fraction: Fraction,
 }
@@ -122,7 +132,9 @@ struct Start<'a> {
 impl Start<'_> {
     fn kv_layout(&self, stage: &Stage) -> KvLayout {
         let Scheduler { block_size, batched_tokens, .. } = self.scheduler;
-        KvLayout::new(self.model, self.layout, &stage.layers, self.kv_dtype, block_size, batched_tokens)
+        let options =
+            PageOptions { dtype: self.kv_dtype, model_dtype: self.dtype, block_size, capability: self.capability };
+        KvLayout::new(self.model, self.layout, &stage.layers, options, batched_tokens, self.release)
     }
 
     /// The ledger of one rank, its KV pool still empty.
@@ -348,7 +360,7 @@ impl Start<'_> {
         let kv = KvCapacity {
             blocks: Some(count),
             tokens: first.tokens(count, length.0).map(Tokens),
-            printed_tokens: started.then(|| Tokens(first.printed_tokens(count))),
+            printed_tokens: started.then(|| Tokens(first.printed_tokens(count, length.0))),
             max_concurrency: first.concurrency(count, length.0),
             longest_context: (longest > 0).then_some(Tokens(longest)),
         };

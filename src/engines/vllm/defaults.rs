@@ -2,7 +2,7 @@
 
 use crate::engines::{ContextLength, EngineError, EntryPoint, Settings};
 use crate::hardware::Card;
-use crate::model::{Model, RopeScaling};
+use crate::model::{LayerCache, Model, RopeScaling};
 use crate::profiles::{ByCard, SchedulerConstants};
 use crate::units::{DType, Tokens};
 
@@ -121,13 +121,17 @@ pub fn dtype(settings: &Settings, model: &Model, card: &Card) -> Result<DType, E
     }
 }
 
-/// Element type of the KV cache.
+/// Element type of the KV cache: by default the model's, for sparse latent attention the 8-bit layout (`models/config.py`,
+/// `DeepseekV32ForCausalLM`).
 ///
 /// # Errors
 /// When the typed name is none that vLLM knows.
-pub fn kv_cache_dtype(settings: &Settings, model_dtype: DType) -> Result<DType, EngineError> {
+pub fn kv_cache_dtype(settings: &Settings, model_dtype: DType, model: &Model) -> Result<DType, EngineError> {
+    let sparse = |cache: &LayerCache| matches!(cache, LayerCache::Latent { sparse: true, .. });
     match settings.kv_cache_dtype.as_deref() {
+        None | Some("auto") if model.caches.iter().any(|group| sparse(&group.cache)) => Ok(DType::F8_E4M3),
         None | Some("auto") => Ok(model_dtype),
+        Some("fp8_ds_mla") => Ok(DType::F8_E4M3),
         Some("fp8" | "fp8_e4m3" | "fp8_inc") => Ok(DType::F8_E4M3),
         Some("fp8_e5m2") => Ok(DType::F8_E5M2),
         Some("bfloat16") => Ok(DType::BF16),

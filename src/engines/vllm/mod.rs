@@ -6,8 +6,10 @@ mod buffers;
 pub mod defaults;
 pub mod flags;
 mod kv;
+mod pages;
 mod peaks;
-mod refusals;
+pub mod refusals;
+mod release;
 pub mod rotary;
 pub mod sharding;
 mod stages;
@@ -16,6 +18,8 @@ use super::{Deployment, Engine, EngineError, EnginePlan, Knob, RankShard, Versio
 use crate::profiles::{VllmEra, VllmProfile, vllm_profile};
 
 pub use kv::KvLayout;
+pub use pages::PageOptions;
+pub use release::Release;
 
 /// vLLM.
 pub struct Vllm;

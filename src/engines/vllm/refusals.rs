@@ -24,9 +24,16 @@ pub fn does_not_divide(error: &ShardError, model: &Model) -> EngineError {
         }
         ShardError::Features { features, tp, module } => format!("{features} is not divisible by {tp} (`{module}`)"),
         ShardError::Vocabulary { rows, tp } => format!("{rows} is not divisible by {tp} (padded vocabulary)"),
-        ShardError::Quantization { .. } => {
-            "The input size is not aligned with the quantized weight shape. This can be \
-                                            caused by too large tensor parallel size."
+        ShardError::Quantization { module, input, features, unit } => {
+            misaligned(model, module, *input, *features, *unit)
+        }
+        ShardError::MixedPrecision { module } => format!(
+            "Detected some but not all shards of {module} are quantized. All shards of fused layers to have the same \
+             precision."
+        ),
+        ShardError::QuantizationState { .. } => {
+            "Prequant BitsAndBytes models with tensor parallelism is not supported. \
+                                                 Please try with pipeline parallelism."
                 .to_owned()
         }
         ShardError::Stages { layers, stages } => {
@@ -41,6 +48,43 @@ pub fn does_not_divide(error: &ShardError, model: &Model) -> EngineError {
         }
     };
     EngineError::Refused { message, hint }
+}
+
+/// A slice that ends inside a block, group or word (`utils/fp8_utils.py` `validate_fp8_block_shape`, `fp8.py`, `awq.py`, `gptq.py`,
+/// `modelopt.py`).
+fn misaligned(model: &Model, module: &str, input: bool, features: u64, unit: u64) -> String {
+    let method = model.quantization.as_ref().map_or("", |q| q.method.as_str());
+    let experts = module.contains(".experts");
+    match (method, input, experts) {
+        ("fp8" | "compressed-tensors", false, true) => format!(
+            "The output_size of gate's and up's weight = {features} is not divisible by weight quantization block_n = \
+             {unit}."
+        ),
+        ("fp8" | "compressed-tensors", true, true) => format!(
+            "The input_size of down's weight = {features} is not divisible by weight quantization block_k = {unit}."
+        ),
+        ("fp8", false, false) => {
+            format!(
+                "Weight output_partition_size = {features} is not divisible by weight quantization block_n = {unit}."
+            )
+        }
+        ("fp8", true, false) => format!(
+            "Weight input_size_per_partition = {features} is not divisible by weight quantization block_k = {unit}."
+        ),
+        ("modelopt_fp4" | "modelopt_mixed", true, _) => {
+            "Unsupported model when in features size is not multiple of 16".to_owned()
+        }
+        (_, true, _) => {
+            "The input size is not aligned with the quantized weight shape. This can be caused by too large \
+                         tensor parallel size."
+                .to_owned()
+        }
+        (_, false, _) => {
+            "The output size is not aligned with the quantized weight shape. This can be caused by too large \
+                          tensor parallel size."
+                .to_owned()
+        }
+    }
 }
 
 /// What vLLM checks before it builds a layer (`ModelConfig.verify_with_parallel_config` in `config/model.py`), so that this is the

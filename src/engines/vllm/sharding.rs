@@ -2,17 +2,13 @@
 
 use std::ops::Range;
 
-use super::{buffers, rotary, stages};
-use crate::model::{Instances, Model, Part, Role};
-use crate::sharding::{ExpertRule, Fusion, Generated, Layout, ShardError, ShardingRules, Split};
+use super::{Release, after_load, buffers, stages};
+use crate::model::{Model, Role};
+use crate::sharding::{ExpertRule, Fusion, Generated, Layout, ShardError, ShardingRules, Split, TabledBuffer};
 use crate::units::DType;
 
 /// Vocabulary entries are padded to a multiple of this (`layers/vocab_parallel_embedding.py`, `DEFAULT_VOCAB_PADDING_SIZE`).
 const VOCABULARY_MULTIPLE: u64 = 64;
-
-/// Scales that each attention layer owns whatever the cache's element type: q, k, v, probabilities and their float twins
-/// (`attention/layer.py`, `Attention.__init__`).
-const ATTENTION_SCALES: u64 = 7;
 
 /// The sharding rules of a model on this layout.
 ///
@@ -23,7 +19,17 @@ pub fn rules(
     layout: Layout,
     dtype: DType,
     partition: Option<&[u32]>,
+    release: Release,
 ) -> Result<ShardingRules, ShardError> {
+    // `model_loader/bitsandbytes_loader.py`; plain matrices are divided first and quantised afterwards.
+    if layout.tp > 1 && model.quantization.as_ref().is_some_and(|q| q.method == "bitsandbytes" && !q.at_load) {
+        return Err(ShardError::QuantizationState { tp: u64::from(layout.tp) });
+    }
+    // With several replicas the shared experts work on each rank's own tokens, whole (`config/parallel.py`, `use_sequence_parallel_moe`).
+    let whole_shared = layout.ep && layout.tp > 1 && layout.dp > 1;
+    let shared = |split| if whole_shared { Split::Replicated } else { split };
+    let mut generated = buffers::of_class(model, layout, dtype, release);
+    generated.extend(after_load::loaded_scales(model, layout, dtype, release));
     // The replicas of data parallelism share the experts (`layers/fused_moe/config.py`, `FusedMoEParallelConfig.make`).
     let ways = layout.tp.saturating_mul(layout.dp);
     Ok(ShardingRules {
@@ -44,9 +50,9 @@ pub fn rules(
             (Role::ExpertGateUp, Split::Column),
             (Role::ExpertUp, Split::Column),
             (Role::ExpertDown, Split::Row),
-            (Role::SharedExpertGateUp, Split::Column),
-            (Role::SharedExpertUp, Split::Column),
-            (Role::SharedExpertDown, Split::Row),
+            (Role::SharedExpertGateUp, shared(Split::Column)),
+            (Role::SharedExpertUp, shared(Split::Column)),
+            (Role::SharedExpertDown, shared(Split::Row)),
             (Role::StateIn, Split::Column),
             (Role::StateGates, Split::Column),
             (Role::StateConvolution, Split::Column),
@@ -69,14 +75,41 @@ pub fn rules(
         vocabulary_multiple: VOCABULARY_MULTIPLE,
         share_tied: true,
         repeat_kv_heads: true,
-        // GPTQ's create_weights divides with floor; AWQ's refuses (`layers/quantization/gptq_marlin.py`, `awq.py`).
-        floor_groups: model.quantization.as_ref().is_some_and(|q| q.method == "gptq"),
+        floor_groups: after_load::floors_groups(model, release, false),
+        floor_expert_groups: after_load::floors_groups(model, release, true),
+        expert_bytes: after_load::experts_in_bytes(model, layout),
+        file_state: false,
         experts: if layout.ep { ExpertRule::Whole { ways } } else { ExpertRule::Sliced { ways } },
-        dtypes: Vec::new(),
+        dtypes: dtypes(model, release),
         dtype,
         stages: stages::of_ranges(model, self::partition(model.layers, layout.pp, partition)?),
-        generated: generated(model, layout, dtype),
+        whole_towers: buffers::has_whole_tower(model),
+        tabled: release
+            .vision_table_rows
+            .map(|rows| TabledBuffer { suffix: VISION_FREQUENCIES, rows })
+            .into_iter()
+            .collect(),
+        generated,
     })
+}
+
+/// Frequencies of the towers of Qwen's family.
+const VISION_FREQUENCIES: &str = "visual.rotary_pos_emb.inv_freq";
+
+/// Classes whose router is float32 whatever the model (`models/glm4_moe.py`, `minimax_m2.py`, `mimo_v2_flash.py`).
+const ROUTER_IN_F32: &[&str] =
+    &["Glm4MoeForCausalLM", "GlmMoeDsaForCausalLM", "MiniMaxM2ForCausalLM", "MiMoV2FlashForCausalLM"];
+
+/// Roles that are held in another element type than the model's.
+fn dtypes(model: &Model, release: Release) -> Vec<(Role, DType)> {
+    let architecture = model.architecture.as_str();
+    let mut dtypes =
+        vec![(Role::RouterBias, DType::F32), (Role::StateDecay, DType::F32), (Role::IndexerNorm, DType::F32)];
+    let nemotron = architecture == "NemotronHForCausalLM" && release.nemotron_router_in_f32;
+    if nemotron || ROUTER_IN_F32.contains(&architecture) {
+        dtypes.push((Role::Router, DType::F32));
+    }
+    dtypes
 }
 
 /// Layers of each stage: equal parts, the remainder one each to the stages before the last, from the back
@@ -113,30 +146,10 @@ pub fn partition(layers: u32, pp: u32, by_hand: Option<&[u32]>) -> Result<Vec<Ra
         .collect())
 }
 
-fn generated(model: &Model, layout: Layout, dtype: DType) -> Vec<Generated> {
-    let scales = model.caches.iter().map(|group| Generated {
-        name: "model.layers.{}.self_attn.attn.scales".to_owned(),
-        instances: Instances::Layers(group.layers.clone()),
-        part: Part::Attention,
-        dtype: DType::F32,
-        shape: Vec::new(),
-        copies: ATTENTION_SCALES,
-    });
-    let tables = model.ropes.iter().map(|rope| Generated {
-        name: "model.rotary_emb.cos_sin_cache".to_owned(),
-        instances: Instances::First,
-        part: Part::Rotary,
-        dtype,
-        shape: rotary::shape(rope),
-        copies: 1,
-    });
-    scales.chain(tables).chain(buffers::of_class(model, layout, dtype)).collect()
-}
-
 /// Buffers whose size follows the tokens of a step, alive from construction on.
 #[must_use]
-pub fn batch_buffers(model: &Model, batched_tokens: u64, dtype: DType) -> Option<Generated> {
-    buffers::of_batch(model, batched_tokens, dtype)
+pub fn batch_buffers(model: &Model, batched_tokens: u64, dtype: DType, release: Release) -> Vec<Generated> {
+    buffers::of_batch(model, batched_tokens, dtype, release)
 }
 
 #[cfg(test)]

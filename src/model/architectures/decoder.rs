@@ -64,10 +64,27 @@ impl<'a> Decoder<'a> {
         layers: &[&str],
     ) -> Result<Self, ConfigError> {
         let text = fields.text();
-        let layers = text.layer_count(layers)?;
+        Self::sized(fields, layer, text.u64(hidden)?, text.layer_count(layers)?)
+    }
+
+    /// A decoder whose depth follows from a list of its layers.
+    pub fn of_depth(fields: &Fields<'a>, layer: impl Into<String>, layers: usize) -> Result<Self, ConfigError> {
+        const LIMIT: u32 = 4096;
+        match u32::try_from(layers) {
+            Ok(layers) if layers <= LIMIT => Self::sized(fields, layer, fields.text().u64(&["hidden_size"])?, layers),
+            _ => Err(ConfigError::TooLarge {
+                field: "number of layers".to_owned(),
+                value: layers as u64,
+                limit: u64::from(LIMIT),
+            }),
+        }
+    }
+
+    fn sized(fields: &Fields<'a>, layer: impl Into<String>, hidden: u64, layers: u32) -> Result<Self, ConfigError> {
+        let text = fields.text();
         Ok(Self {
             text,
-            hidden: text.u64(hidden)?,
+            hidden,
             layers,
             all: IndexSet::range(0..layers),
             architecture: fields.architecture().unwrap_or(text.model_name()).to_owned(),

@@ -4,6 +4,7 @@ use super::super::config::ConfigError;
 use super::super::{IndexSet, LayerCache, Role, Segment, SegmentKind, StateCache, StateKind};
 use super::blocks::features;
 use super::decoder::Decoder;
+use super::state_space::state_dtype;
 
 /// Sizes of a gated-delta layer.
 #[derive(Debug, Clone, Copy)]
@@ -41,7 +42,7 @@ impl GatedDelta {
     }
 
     /// Adds the modules of such layers. `joint` is the form of Qwen 3-Next: all projections in two matrices, head by head.
-    pub fn add(&self, decoder: &mut Decoder<'_>, layers: &IndexSet, joint: bool) {
+    pub fn add(&self, decoder: &mut Decoder<'_>, layers: &IndexSet, joint: bool) -> Result<(), ConfigError> {
         let hidden = decoder.hidden;
         let (keys, values) = self.widths();
         let name = |name: &str| format!("linear_attn.{name}");
@@ -78,7 +79,9 @@ impl GatedDelta {
             groups: 0,
             heads: self.value_heads,
             head_elements: self.key_width.saturating_mul(self.value_width),
+            dtype: state_dtype(&decoder.text)?,
         };
         decoder.cache(layers.clone(), LayerCache::State(cache));
+        Ok(())
     }
 }

@@ -47,7 +47,7 @@ pub const JAMBA: Family = Family {
             norms: true,
         };
         decoder.embedding("model.embed_tokens", vocab, hidden);
-        layer.add(&mut decoder, &folded, "mamba");
+        layer.add(&mut decoder, &folded, "mamba")?;
         decoder.attention_in(&attended, "self_attn", &attention);
         decoder.cache(attended, attention.full_cache());
         decoder.norm("input_layernorm", WEIGHT);

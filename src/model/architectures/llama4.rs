@@ -72,6 +72,11 @@ fn decoder(fields: &Fields<'_>) -> Result<Model, ConfigError> {
     decoder.head(&format!("{PREFIX}.lm_head"), hidden, vocab, false, tied.then_some(embedding.as_str()));
     let unrotated = unrotated(&text, decoder.layers)?;
     let rotated = others(decoder.layers, &unrotated);
+    if text.bool_or("use_qk_norm", true)? {
+        // A norm without weights, over what is rotated.
+        let norm = Kind::Vectors { width: attention.key_width, names: &[] };
+        decoder.in_layers(&rotated, "self_attn.qk_norm", Part::Attention, Role::QueryKeyNorm, norm);
+    }
     match text.optional_u64(&["attention_chunk_size"])?.filter(|chunk| *chunk > 0) {
         Some(chunk) => {
             decoder.cache(rotated, attention.chunked_cache(chunk));

@@ -33,7 +33,7 @@ pub const MAMBA: Family = Family {
             norms: false,
         };
         let all = decoder.all.clone();
-        layer.add(&mut decoder, &all, "mixer");
+        layer.add(&mut decoder, &all, "mixer")?;
         finish(decoder, channels, true)
     },
 };
@@ -52,7 +52,7 @@ pub const MAMBA2: Family = Family {
             ..Mamba2::read(&text, &["num_heads"], &["head_dim"], &["state_size"])?
         };
         let all = decoder.all.clone();
-        layer.add(&mut decoder, &all, "mixer");
+        layer.add(&mut decoder, &all, "mixer")?;
         finish(decoder, layer.heads.saturating_mul(layer.head_width), false)
     },
 };

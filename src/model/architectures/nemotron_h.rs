@@ -13,10 +13,11 @@ pub const NEMOTRON_H: Family = Family {
     architectures: &["NemotronHForCausalLM"],
     model_types: &["nemotron_h"],
     build: |fields| {
-        let mut decoder = Decoder::new(fields, "backbone.layers.{}")?;
+        let kinds = kinds(&fields.text())?;
+        let mut decoder = Decoder::of_depth(fields, "backbone.layers.{}", kinds.len())?;
         let text = decoder.text;
         let hidden = decoder.hidden;
-        let pattern = Pattern::read(&text, decoder.layers)?;
+        let pattern = Pattern::new(&kinds);
         let vocab = text.u64(&["vocab_size"])?;
         let tied = text.bool_or("tie_word_embeddings", false)?;
         let max_position = text.optional_u64(&["max_position_embeddings"])?;
@@ -33,7 +34,7 @@ pub const NEMOTRON_H: Family = Family {
                 convolution_bias: text.bool_or("use_conv_bias", true)?,
                 ..Mamba2::read(&text, &["mamba_num_heads"], &["mamba_head_dim"], &["ssm_state_size"])?
             };
-            layer.add(&mut decoder, &pattern.state, "mixer");
+            layer.add(&mut decoder, &pattern.state, "mixer")?;
         }
         decoder.attention_in(&pattern.attention, "mixer", &attention);
         decoder.cache(pattern.attention.clone(), attention.full_cache());
@@ -92,33 +93,68 @@ struct Pattern {
 }
 
 impl Pattern {
-    /// Reads `hybrid_override_pattern`: `M` Mamba 2, `*` attention, `-` feed-forward, `E` experts; or the list `layers_block_type`.
-    fn read(text: &Fields<'_>, layers: u32) -> Result<Self, ConfigError> {
-        let list = text.strings("layers_block_type")?;
-        let kinds: Vec<char> = match text.optional_str("hybrid_override_pattern")? {
-            Some(pattern) => pattern.chars().collect(),
-            None => list
-                .iter()
-                .map(|name| match *name {
-                    "mamba" => 'M',
-                    "attention" => '*',
-                    "mlp" => '-',
-                    "moe" => 'E',
-                    _ => '?',
-                })
-                .collect(),
+    fn new(kinds: &[Block]) -> Self {
+        let of = |wanted: Block| {
+            IndexSet::from_indices((0u32..).zip(kinds).filter(|(_, kind)| **kind == wanted).map(|(layer, _)| layer))
         };
-        check_length("hybrid_override_pattern", kinds.len(), layers)?;
-        if let Some(other) = kinds.iter().find(|kind| !matches!(kind, 'M' | '*' | '-' | 'E')) {
-            return Err(ConfigError::Wrong {
-                field: "hybrid_override_pattern".to_owned(),
-                found: other.to_string(),
-                expected: "M, *, - or E for each layer",
-            });
+        Self {
+            state: of(Block::State),
+            attention: of(Block::Attention),
+            dense: of(Block::Dense),
+            experts: of(Block::Experts),
         }
-        let of = |wanted: char| {
-            IndexSet::from_indices((0..layers).zip(&kinds).filter(|(_, kind)| **kind == wanted).map(|(layer, _)| layer))
-        };
-        Ok(Self { state: of('M'), attention: of('*'), dense: of('-'), experts: of('E') })
     }
+}
+
+/// What a layer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Block {
+    State,
+    Attention,
+    Dense,
+    Experts,
+}
+
+/// Reads `hybrid_override_pattern` (`M` Mamba 2, `*` attention, `-` feed-forward, `E` experts) or the list `layers_block_type`; where the
+/// config also states a number of layers, the two must agree.
+fn kinds(text: &Fields<'_>) -> Result<Vec<Block>, ConfigError> {
+    let wrong = |field: &str, found: &str, expected| ConfigError::Wrong {
+        field: field.to_owned(),
+        found: found.to_owned(),
+        expected,
+    };
+    let field = "hybrid_override_pattern";
+    let kinds: Vec<Block> = match text.optional_str(field)? {
+        Some(pattern) => pattern
+            .chars()
+            .map(|kind| match kind {
+                'M' => Ok(Block::State),
+                '*' => Ok(Block::Attention),
+                '-' => Ok(Block::Dense),
+                'E' => Ok(Block::Experts),
+                other => Err(wrong(field, &other.to_string(), "M, *, - or E for each layer")),
+            })
+            .collect::<Result<_, _>>()?,
+        None => text
+            .strings("layers_block_type")?
+            .into_iter()
+            .map(|kind| match kind {
+                "mamba" => Ok(Block::State),
+                "attention" => Ok(Block::Attention),
+                "mlp" => Ok(Block::Dense),
+                "moe" => Ok(Block::Experts),
+                other => Err(wrong("layers_block_type", other, "mamba, attention, mlp or moe for each layer")),
+            })
+            .collect::<Result<_, _>>()?,
+    };
+    if kinds.is_empty() {
+        return Err(ConfigError::Missing {
+            model: "nemotron_h".to_owned(),
+            field: format!("{field}` or `layers_block_type"),
+        });
+    }
+    if text.get("num_hidden_layers").is_some() {
+        check_length(field, kinds.len(), text.layer_count(&["num_hidden_layers"])?)?;
+    }
+    Ok(kinds)
 }

@@ -79,7 +79,7 @@ fn hybrid(
         None => layers_where(decoder.layers, |layer| (layer + 1).is_multiple_of(every)),
     };
     let linear = others(decoder.layers, &full);
-    GatedDelta::read(&decoder)?.add(&mut decoder, &linear, joint);
+    GatedDelta::read(&decoder)?.add(&mut decoder, &linear, joint)?;
     decoder.attention_in(&full, "self_attn", &attention);
     decoder.cache(full, attention.full_cache());
     decoder.llama_norms();

@@ -4,6 +4,7 @@ use super::super::config::{ConfigError, Fields};
 use super::super::{IndexSet, LayerCache, Role, Segment, SegmentKind, StateCache, StateKind};
 use super::blocks::features;
 use super::decoder::Decoder;
+use crate::units::DType;
 
 /// Sizes of a Mamba 1 layer.
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +27,7 @@ pub struct Mamba1 {
 
 impl Mamba1 {
     /// Adds the modules of such layers below `name`.
-    pub fn add(&self, decoder: &mut Decoder<'_>, layers: &IndexSet, name: &str) {
+    pub fn add(&self, decoder: &mut Decoder<'_>, layers: &IndexSet, name: &str) -> Result<(), ConfigError> {
         let hidden = decoder.hidden;
         let path = |part: &str| format!("{name}.{part}");
         let channels = features(self.channels);
@@ -54,8 +55,10 @@ impl Mamba1 {
             groups: 0,
             heads: self.channels,
             head_elements: self.state,
+            dtype: state_dtype(&decoder.text)?,
         };
         decoder.cache(layers.clone(), LayerCache::State(cache));
+        Ok(())
     }
 }
 
@@ -103,7 +106,7 @@ impl Mamba2 {
     }
 
     /// Adds the modules of such layers below `name`.
-    pub fn add(&self, decoder: &mut Decoder<'_>, layers: &IndexSet, name: &str) {
+    pub fn add(&self, decoder: &mut Decoder<'_>, layers: &IndexSet, name: &str) -> Result<(), ConfigError> {
         let hidden = decoder.hidden;
         let path = |part: &str| format!("{name}.{part}");
         let channels = self.heads.saturating_mul(self.head_width);
@@ -131,8 +134,10 @@ impl Mamba2 {
             groups: self.groups,
             heads: self.heads,
             head_elements: self.head_width.saturating_mul(self.state),
+            dtype: state_dtype(&decoder.text)?,
         };
         decoder.cache(layers.clone(), LayerCache::State(cache));
+        Ok(())
     }
 }
 
@@ -151,4 +156,16 @@ fn convolution(
         parameters.push(("bias", &[]));
     }
     decoder.rows_in(layers, name, Role::StateConvolution, channels, &parameters);
+}
+
+/// Element type that a config asks of recurrent states.
+pub fn state_dtype(text: &Fields<'_>) -> Result<Option<DType>, ConfigError> {
+    for name in ["mamba_ssm_cache_dtype", "mamba_ssm_dtype"] {
+        if let Some(text) = text.optional_str(name)?.filter(|text| *text != "auto") {
+            let wrong =
+                |_| ConfigError::Wrong { field: name.to_owned(), found: text.to_owned(), expected: "an element type" };
+            return text.parse().map(Some).map_err(wrong);
+        }
+    }
+    Ok(None)
 }

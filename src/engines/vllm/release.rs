@@ -1,0 +1,61 @@
+//! What differs between releases of vLLM in how they divide weights and lay out the KV pool.
+
+use crate::engines::Version;
+
+/// The facts of one release.
+///
+/// They are known byte for byte for 0.11.2 and 0.25.1. Where a change log names no release, versions between the two follow 0.11.2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Release {
+    /// Rotary tables of DeepSeek's YaRN are float32, as gpt-oss's always were (`layers/rotary_embedding/deepseek_scaling_rope.py`).
+    pub latent_yarn_in_f32: bool,
+    /// The indexer of sparse attention has a rotary table of its own where it rotates otherwise than attention.
+    pub indexer_table_apart: bool,
+    /// Rows of the buffer that holds the indexer's choices; `None` is one a token of a step.
+    pub index_buffer_rows: Option<u64>,
+    /// Nemotron-H's routers are float32 (`models/nemotron_h.py`).
+    pub nemotron_router_in_f32: bool,
+    /// AWQ runs through the same kernels as GPTQ, Hopper's included (`quantization/auto_awq.py`).
+    pub awq_by_kernel: bool,
+    /// Attention layers of compressed-tensors checkpoints have placeholders of their own (`CompressedTensorsKVCacheMethod.create_weights`).
+    pub compressed_cache_scales: bool,
+    /// Slices of experts that cut a group of compressed-tensors are refused (`compressed_tensors_moe_wna16_marlin.py`).
+    pub refuses_cut_expert_groups: bool,
+    /// Rows of the rotary table of a vision tower, where it is a table and not the frequencies alone (`layers/rotary_embedding/`).
+    pub vision_table_rows: Option<u64>,
+    /// Layers that attend within chunks are grouped apart from full attention; else all count as full (`v1/core/kv_cache_utils.py`).
+    pub chunked_apart: bool,
+    /// Tokens of a block in layers with a window, whatever `--block-size` says.
+    pub window_block_size: Option<u64>,
+    /// Kinds of layer whose numbers differ by less than this ratio, `(times, per)`, form groups as large as the larger kind.
+    pub padding_ratio: Option<(u64, u64)>,
+    /// A start is checked against whole blocks of the pool's groups; else against the layers as the model has them.
+    pub fit_by_groups: bool,
+    /// The printed tokens are concurrency × length; else blocks ÷ groups × tokens of a block.
+    pub prints_by_concurrency: bool,
+}
+
+impl Release {
+    /// The facts of a version.
+    #[must_use]
+    pub fn of(version: Version) -> Self {
+        let from = |minor: u32| version >= Version { major: 0, minor, patch: 0 };
+        let late = from(25);
+        Self {
+            latent_yarn_in_f32: late,
+            indexer_table_apart: late,
+            index_buffer_rows: if late { None } else { Some(2048) },
+            nemotron_router_in_f32: !late,
+            awq_by_kernel: late,
+            compressed_cache_scales: late,
+            refuses_cut_expert_groups: late,
+            vision_table_rows: late.then_some(8192),
+            chunked_apart: late,
+            window_block_size: late.then_some(16),
+            padding_ratio: late.then_some((3, 2)),
+            fit_by_groups: late,
+            // Issue 43308: the same pool printed ten times the tokens from 0.21 on.
+            prints_by_concurrency: from(21),
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Which module is stored by which scheme.
+
+use super::read::Draft;
+use crate::model::{IndexSet, Instances, Kind, Module, Part, Role};
+
+/// Schemes of the quantised modules, by path and place.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Assigned {
+    modules: Vec<(String, Instances, usize)>,
+}
+
+impl Assigned {
+    /// Asks the draft about every module. Modules of which only some layers are quantised, or quantised otherwise, are split, those that
+    /// engines fuse together: each part of one follows its fellows of the same layers.
+    pub fn new(draft: &Draft, modules: &mut Vec<Module>) -> Self {
+        let mut assigned = Self::default();
+        let mut split = Vec::with_capacity(modules.len());
+        let mut rest = std::mem::take(modules).into_iter().peekable();
+        while let Some(first) = rest.next() {
+            let mut group = vec![first];
+            while let Some(next) = rest.next_if(|m| m.is_fellow_of(&group[0])) {
+                group.push(next);
+            }
+            for (instances, schemes) in parts(draft, &group) {
+                for (module, scheme) in group.iter().zip(schemes) {
+                    if let Some(scheme) = scheme {
+                        assigned.modules.push((module.path.clone(), instances.clone(), scheme));
+                    }
+                    split.push(Module { instances: instances.clone(), ..module.clone() });
+                }
+            }
+        }
+        *modules = split;
+        assigned
+    }
+
+    /// The scheme of a module.
+    pub fn scheme(&self, path: &str, instances: &Instances) -> Option<usize> {
+        let own = |(p, i, _): &&(String, Instances, usize)| p == path && i == instances;
+        self.modules.iter().find(own).map(|(_, _, scheme)| *scheme)
+    }
+}
+
+/// The places of a group of modules, by the schemes that its modules have there.
+fn parts(draft: &Draft, group: &[Module]) -> Vec<(Instances, Vec<Option<usize>>)> {
+    let Some(first) = group.first() else { return Vec::new() };
+    let uniform = |name: fn(&Module) -> String| {
+        let schemes = group.iter().map(|m| scheme_of(draft, m, &name(m))).collect();
+        vec![(first.instances.clone(), schemes)]
+    };
+    let Some(layers) = first.instances.layers() else { return uniform(|m| m.path.clone()) };
+    if draft.rules.is_empty() || !group.iter().any(|m| may_be_quantised(m)) {
+        return uniform(|m| m.path.clone());
+    }
+    let mut kinds: Vec<(Vec<Option<usize>>, Vec<u32>)> = Vec::new();
+    for layer in layers.iter() {
+        let schemes: Vec<_> = group.iter().map(|m| scheme_of(draft, m, &at_layer(&m.path, layer))).collect();
+        match kinds.iter_mut().find(|(known, _)| *known == schemes) {
+            Some((_, at)) => at.push(layer),
+            None => kinds.push((schemes, vec![layer])),
+        }
+    }
+    let place = |at: Vec<u32>| first.instances.with_layers(IndexSet::from_indices(at));
+    kinds.into_iter().map(|(schemes, at)| (place(at), schemes)).collect()
+}
+
+/// The name of a module in a layer; experts go by the first of them.
+fn at_layer(path: &str, layer: u32) -> String {
+    path.replacen("{}", &layer.to_string(), 1).replacen("{}", "0", 1)
+}
+
+fn scheme_of(draft: &Draft, module: &Module, name: &str) -> Option<usize> {
+    if !may_be_quantised(module) {
+        return None;
+    }
+    if let Some(rule) = draft.rules.iter().find(|rule| rule.names.matches(name) != rule.others) {
+        return rule.scheme;
+    }
+    match module.role {
+        Role::LmHead => draft.head,
+        _ if module.part == Part::Vision && !draft.towers => None,
+        _ => draft.linear,
+    }
+}
+
+/// Whether schemes apply to modules of this role at all.
+fn may_be_quantised(module: &Module) -> bool {
+    match module.role {
+        // A tied head is the embedding, which no scheme touches.
+        Role::LmHead => module.tied_to.is_none(),
+        role => role.is_matrix() && matches!(module.kind, Kind::Linear { .. } | Kind::Stack(_)),
+    }
+}
