@@ -2,6 +2,14 @@
 //!
 //! Each test describes a machine and runs this same program on it once more, as a child that finds the simulated driver where the real one
 //! would be; the child loads a checkpoint and prints what came of it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a test ends with what it meets, and makes the files and processes it needs"
+)]
 
 mod loader_support;
 

@@ -1,5 +1,6 @@
 //! What is printed: versioned structures and the renderers that format them.
 
+pub mod load;
 mod plan;
 pub mod probe;
 pub mod render;
