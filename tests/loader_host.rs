@@ -229,25 +229,3 @@ proptest! {
         load_and_keep(&fixture.placement, cards(2), &sampled).unwrap();
     }
 }
-
-#[test]
-fn a_report_says_what_was_done_and_why_something_is_absent() {
-    let fixture = tensor_parallel(2, &[0, 1]);
-    let outcome = load_and_keep(&fixture.placement, cards(2), &full(Bytes::mib(1), 1)).unwrap().0;
-    let json = serde_json::to_value(shardfit::loader::report(Ok(&outcome), Verify::Full)).unwrap();
-    assert_eq!(
-        (&json["schema"], &json["state"], &json["device"]),
-        (&"shardfit/load/1".into(), &"loaded".into(), &"host".into())
-    );
-    assert_eq!(json["ranks"][1]["placed_bytes"], placed_bytes(&fixture.placement)[&1]);
-    assert_eq!(json["ranks"][1]["verified"], true);
-    assert_eq!(json["cards"][0]["steps"][0]["driver_used_bytes"], serde_json::Value::Null);
-    assert!(json["cards"][0]["steps"][0]["driver_reason"].is_string());
-    assert_eq!(json["cards"][0]["steps"][2]["driver_used_bytes"], fixture.placement.ranks[0].arena.0);
-
-    let failure =
-        load_and_keep(&fixture.placement, HostCards::new(&[Bytes::mib(64), Bytes(9)]), &full(Bytes::mib(1), 1));
-    let json = serde_json::to_value(shardfit::loader::report(Err(&*failure.unwrap_err()), Verify::Full)).unwrap();
-    assert_eq!((&json["state"], &json["failure"]["rank"]), (&"failed".into(), &1.into()));
-    assert_eq!(json["ranks"][0]["verified"], serde_json::Value::Null);
-}

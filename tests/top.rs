@@ -1,12 +1,15 @@
 //! `shardfit top` through the real binary, as far as it needs no terminal: on recordings, with no driver needed.
 
+#![expect(clippy::disallowed_methods, reason = "starts programs and writes the files that they read")]
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails by panicking")]
 
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
 use serde_json::Value;
-use shardfit::probe::{NvmlProbe, ProbeError, Wanted};
+use simgpu::machine::{MIB, Machine, NvmlFailure};
+use simgpu::{Card, Fault};
 
 fn top() -> Command {
     let mut command = Command::cargo_bin("shardfit").unwrap();
@@ -131,18 +134,68 @@ fn bad_input_is_named() {
     exit_2_with(&["--interval", "often"], "`often` is not an interval");
 }
 
+/// A library that cannot be opened ends the search for it, also on a machine that has a real one.
 #[test]
 fn without_a_driver_the_machine_cannot_answer() {
-    let opened = NvmlProbe::open(Wanted::MEMORY);
-    let output = top().arg("--once").output().unwrap();
-    match opened {
-        Err(ProbeError::LibraryMissing) => {
-            assert_eq!(output.status.code(), Some(3));
-            let stderr = String::from_utf8(output.stderr).unwrap();
-            assert!(stderr.starts_with("error: no NVIDIA driver is installed here"), "{stderr}");
-        }
-        // A machine with cards, or with half a driver, gives the answer that belongs to it.
-        Err(_) => assert_eq!(output.status.code(), Some(3)),
-        Ok(_) => assert!(matches!(output.status.code(), Some(0 | 3))),
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("libnvidia-ml.so.1"), "no library").unwrap();
+    let shown = contract(top().arg("--once").env("LD_LIBRARY_PATH", folder.path()));
+    let expected = "exit code: 3\n----- stdout -----\n----- stderr -----\nerror: no NVIDIA driver is installed here";
+    assert!(shown.starts_with(expected), "{shown}");
+}
+
+/// A process that is called `shardfit` and does nothing until it is dropped.
+struct Own(std::process::Child);
+
+impl Own {
+    fn start(folder: &Path) -> Self {
+        // The kernel names a process after the file that was started, here a link to the shell.
+        let link = folder.join("shardfit");
+        std::os::unix::fs::symlink("/bin/sh", &link).unwrap();
+        let mut command = std::process::Command::new(link);
+        command.arg0("sh").args(["-c", "read line"]).stdin(std::process::Stdio::piped());
+        Self(command.spawn().unwrap())
     }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The live path, through the simulated driver: own shards, others, what nobody lists, and a card that may not be asked.
+#[test]
+fn live_memory_is_divided_by_holder() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = Own::start(folder.path());
+    let machine = Machine::new()
+        .cards(3, Card::a10())
+        .with_card(0, |card| card.process(own.0.id(), 8000 * MIB).process(std::process::id(), 900 * MIB))
+        .with_card(1, |card| card.hidden(5000 * MIB));
+    let machine = machine.install(folder.path()).unwrap();
+    let mut command = Command::from_std(machine.command(env!("CARGO_BIN_EXE_shardfit")));
+    let output = command.args(["top", "--once", "--format", "json"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let memory = |card: usize, name: &str| report["cards"][card]["memory"][name].as_u64().unwrap();
+    assert_eq!(memory(0, "own_bytes"), 8000 * MIB);
+    assert_eq!(memory(0, "other_processes_bytes"), memory(0, "used_bytes") - 8000 * MIB);
+    assert!(memory(0, "unlisted_bytes") < 100 * MIB);
+    assert_eq!(memory(1, "own_bytes"), 0);
+    assert!(memory(1, "unlisted_bytes") >= 5000 * MIB);
+    assert!(memory(2, "used_bytes") < 100 * MIB);
+    let processes = report["processes"].as_array().unwrap();
+    assert_eq!(processes.len(), 2);
+    assert_eq!((&processes[0]["name"], &processes[0]["pid"]), (&"shardfit".into(), &own.0.id().into()));
+}
+
+#[test]
+fn what_a_driver_refuses_is_said_and_the_rest_is_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let machine = Machine::new().cards(2, Card::a10()).faults(Fault::no_processes(NvmlFailure::NoPermission));
+    let machine = machine.install(folder.path()).unwrap();
+    let mut command = Command::from_std(machine.command(env!("CARGO_BIN_EXE_shardfit")));
+    golden("denied.text", &contract(command.args(["top", "--once"])));
 }

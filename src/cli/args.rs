@@ -60,10 +60,14 @@ impl Color {
 pub enum Command {
     /// Whether every shard fits its card, and if not, why and what fixes it
     Plan(Box<super::commands::plan::PlanArgs>),
+    /// Really load every shard onto its card, verify it, and compare with the plan
+    Load(Box<super::commands::load::LoadArgs>),
     /// One snapshot of the cards: memory, who holds it, links, what an engine would see
     Probe(super::commands::probe::ProbeArgs),
     /// The cards live: memory by holder, utilisation, history, processes
     Top(super::commands::top::TopArgs),
+    /// The JSON Schema of a report
+    Schema(super::commands::schema::SchemaArgs),
 }
 
 /// Which cards.

@@ -6,8 +6,8 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::Problem;
-use super::args::{DeploymentFlags, EngineFlags, FleetFlags};
-use crate::engines::command_line::{self, CommandError, CommandTemplate, read_words};
+use super::args::{EngineFlags, FleetFlags};
+use crate::engines::command_line::{self, CommandTemplate, read_words};
 use crate::engines::{ENGINES, Engine, Settings, Version, engine};
 use crate::hardware::{
     DeviceOrder, Fleet, FleetSource, FleetSpec, ResolveError, VisibleDevices, resolve, resolve_snapshot,
@@ -17,6 +17,7 @@ use crate::planning::{ModelSource, PlanRequest, VersionSource};
 use crate::probe::{NvmlProbe, Probe, ProbeError, Wanted};
 use crate::profiles::gpus::{GpuCatalogue, SelectGpuError};
 use crate::profiles::models::{SelectModelError, built_in_model};
+use crate::sources::gguf::GgufModel;
 use crate::sources::{self, HubSettings, Origin, SourceError};
 use crate::units::Bytes;
 
@@ -42,7 +43,13 @@ const NAMED: usize = 3;
 /// # Errors
 /// When there is no such model, or its facts do not suffice.
 pub fn model(text: &str) -> Result<ResolvedModel, Problem> {
+    if text.trim().is_empty() {
+        return Err(no_model("the name of the model is empty"));
+    }
     let path = Path::new(text);
+    if path.exists() && path.extension().is_some_and(|extension| extension == "gguf") {
+        return Err(gguf(path));
+    }
     if path.exists() {
         let source = sources::open_path(path).map_err(bad_source)?;
         return from_source(source, path);
@@ -65,6 +72,25 @@ pub fn model(text: &str) -> Result<ResolvedModel, Problem> {
             problem = problem.hint("name a folder, a `config.json`, or `organisation/name`");
             Err(with_nearest(problem, &nearest))
         }
+    }
+}
+
+fn no_model(message: &str) -> Problem {
+    Problem::usage(message).hint("`shardfit plan Qwen/Qwen2.5-7B-Instruct --gpus 1xA10`, or paste a command after `--`")
+}
+
+/// A GGUF file is read, but no engine whose memory model is known runs it.
+fn gguf(path: &Path) -> Problem {
+    match GgufModel::open(path) {
+        Err(error) => Problem::usage(error).hint("download the file again"),
+        Ok(model) => Problem::cannot_tell(format!(
+            "`{}` holds {} of {} weights in {} tensors, and the memory model of llama.cpp, which runs it, is not in this version",
+            path.display(),
+            model.total_bytes(),
+            model.architecture().unwrap_or("unnamed"),
+            model.tensors().count()
+        ))
+        .hint("plan the same model's `config.json` or Hub id under vLLM or Transformers"),
     }
 }
 
@@ -138,13 +164,15 @@ fn bad_config(error: ConfigError) -> Problem {
     let problem = Problem::usage(&error);
     match error {
         ConfigError::UnknownArchitecture(_) => {
-            problem.hint("the architectures that are known are listed in the README")
+            problem.hint("models of this family cannot be planned yet; CONTRIBUTING.md says how to add an architecture")
         }
         ConfigError::UnknownQuantization(_) => {
             problem.hint("`awq` and `gptq` checkpoints can be planned, and unquantised ones")
         }
-        ConfigError::Missing { .. } => problem.hint("complete the config from the model's publisher"),
-        _ => problem,
+        ConfigError::Missing { .. } | ConfigError::NoArchitecture => {
+            problem.hint("complete the config from the model's publisher")
+        }
+        _ => problem.hint("correct the config, or download it again from the model's publisher"),
     }
 }
 
@@ -176,7 +204,11 @@ fn bad_fleet(error: ResolveError) -> Problem {
 fn live_fleet(mask: Option<&str>, asked: bool) -> Result<Fleet, Problem> {
     let no_driver = |error: &ProbeError| {
         let problem = Problem::cannot_tell(error);
-        if asked { problem } else { problem.hint("name the cards to plan for: `--gpus 4xA10` or `--gpus 4x24GiB`") }
+        match error.hint() {
+            // Who asked for this machine's cards wants them; everybody else may have meant others.
+            Some(hint) if asked => problem.hint(hint),
+            _ => problem.hint("name the cards to plan for: `--gpus 4xA10` or `--gpus 4x24GiB`"),
+        }
     };
     let mut probe = NvmlProbe::open(Wanted::MEMORY).map_err(|e| no_driver(&e))?;
     let snapshot = probe.snapshot().map_err(|e| no_driver(&e))?;
@@ -200,7 +232,7 @@ pub fn engine_version(
     flags: &EngineFlags,
     name: Option<&str>,
     elsewhere: Option<(Version, VersionSource)>,
-) -> Result<(&'static dyn Engine, Version, VersionSource), Problem> {
+) -> Result<(&'static dyn Engine, (Version, VersionSource)), Problem> {
     let text = flags.engine.as_deref().or(name).unwrap_or("vllm");
     let (name, version) = text.split_once('@').map_or((text, None), |(n, v)| (n, Some(v)));
     let found = engine(name).ok_or_else(|| {
@@ -210,47 +242,42 @@ pub fn engine_version(
     })?;
     if let Some(version) = version {
         let version = version.parse().map_err(Problem::usage)?;
-        return Ok((found, version, VersionSource::Flag));
+        return Ok((found, (version, VersionSource::Flag)));
     }
-    Ok(match elsewhere {
-        Some((version, source)) => (found, version, source),
-        None => (found, found.newest(), VersionSource::Newest),
-    })
+    Ok((found, elsewhere.unwrap_or((found.newest(), VersionSource::Newest))))
 }
 
-/// A deployment as it was typed or pasted, everything looked up.
-pub struct Deployment {
-    /// What to plan.
-    pub request: PlanRequest,
-    /// The model's files, where there are any.
-    pub checkpoint: Option<Checkpoint>,
-    /// What the reader must know about model and command.
+/// A model and how it is to be served, as typed or pasted; the cards are still open.
+pub struct Subject {
+    /// The model.
+    pub model: ResolvedModel,
+    /// The engine.
+    pub engine: &'static dyn Engine,
+    /// Its version, and who said so.
+    pub version: (Version, VersionSource),
+    /// What was set.
+    pub settings: Settings,
+    /// What the reader must know about the command.
     pub notes: Vec<String>,
     /// The pasted command, to be written again with repairs.
     pub template: Option<CommandTemplate>,
+    /// `CUDA_VISIBLE_DEVICES` of the pasted command.
+    pub mask: Option<String>,
 }
 
 /// Resolves a model with flags, or a pasted command that flags may change.
 ///
 /// # Errors
-/// When the command cannot be read, or the model, the cards or the engine cannot be found.
-pub fn deployment(
-    model_text: Option<&str>,
-    flags: &DeploymentFlags,
-    command: &[String],
-) -> Result<Deployment, Problem> {
-    let typed = flags.engine.settings()?;
+/// When the command cannot be read, or the model or the engine cannot be found.
+pub fn subject(model_text: Option<&str>, flags: &EngineFlags, command: &[String]) -> Result<Subject, Problem> {
+    let typed = flags.settings()?;
     if command.is_empty() {
-        let name = model_text.ok_or_else(|| {
-            Problem::usage("no model is named")
-                .hint("`shardfit plan Qwen/Qwen2.5-7B-Instruct --gpus 1xA10`, or paste a command after `--`")
-        })?;
-        let (engine, version, version_source) = engine_version(&flags.engine, None, None)?;
+        let name = model_text.ok_or_else(|| no_model("no model is named"))?;
+        let (engine, version) = engine_version(flags, None, None)?;
         let model = model(name)?;
-        let fleet = fleet(&flags.fleet, None)?;
-        return Ok(model.deployed(engine, (version, version_source), typed, fleet, Vec::new(), None));
+        return Ok(Subject { model, engine, version, settings: typed, notes: Vec::new(), template: None, mask: None });
     }
-    let invocation = read_words(command).map_err(bad_command)?;
+    let invocation = read_words(command).map_err(Problem::usage)?;
     let name = model_text.map(str::to_owned).or_else(|| invocation.model_on_host()).ok_or_else(|| {
         Problem::usage("the command names no model").hint("write it before the `--`: `shardfit plan MODEL -- COMMAND`")
     })?;
@@ -261,18 +288,31 @@ pub fn deployment(
         };
         Version::read(text).map(|version| (version, source))
     });
-    let (engine, version, version_source) = engine_version(&flags.engine, Some(invocation.engine), elsewhere)?;
+    let (engine, version) = engine_version(flags, Some(invocation.engine), elsewhere)?;
     let mut settings = invocation.settings;
     settings.overlay(typed);
-    let notes = invocation.warnings.iter().map(ToString::to_string).collect();
-    let model = model(&name)?;
-    let fleet = visible_part(fleet(&flags.fleet, invocation.visible_devices.as_deref())?, &invocation.visible_devices)?;
-    Ok(model.deployed(engine, (version, version_source), settings, fleet, notes, Some(invocation.template)))
+    Ok(Subject {
+        model: model(&name)?,
+        engine,
+        version,
+        settings,
+        notes: invocation.warnings.iter().map(ToString::to_string).collect(),
+        template: Some(invocation.template),
+        mask: invocation.visible_devices,
+    })
+}
+
+/// The cards a subject would see.
+///
+/// # Errors
+/// When the text names no cards, the driver does not answer, or the command hides them all.
+pub fn fleet_for(subject: &Subject, flags: &FleetFlags) -> Result<Fleet, Problem> {
+    visible_part(fleet(flags, subject.mask.as_deref())?, subject.mask.as_deref())
 }
 
 /// The cards of a given fleet that the command's mask leaves; a live fleet was already cut.
-fn visible_part(fleet: Fleet, mask: &Option<String>) -> Result<Fleet, Problem> {
-    let Some(mask) = mask.as_deref().filter(|_| fleet.source == FleetSource::Given) else { return Ok(fleet) };
+fn visible_part(fleet: Fleet, mask: Option<&str>) -> Result<Fleet, Problem> {
+    let Some(mask) = mask.filter(|_| fleet.source == FleetSource::Given) else { return Ok(fleet) };
     let mut cards = Vec::new();
     for entry in mask.split(',').map(str::trim) {
         // An identity cannot be looked up in a fleet that is only named; it stands for the next card.
@@ -291,31 +331,20 @@ fn visible_part(fleet: Fleet, mask: &Option<String>) -> Result<Fleet, Problem> {
     Ok(Fleet { cards, source: fleet.source })
 }
 
-fn bad_command(error: CommandError) -> Problem {
-    Problem::usage(error)
-}
-
-impl ResolvedModel {
-    fn deployed(
-        self,
-        engine: &'static dyn Engine,
-        (version, version_source): (Version, VersionSource),
-        settings: Settings,
-        fleet: Fleet,
-        mut notes: Vec<String>,
-        template: Option<CommandTemplate>,
-    ) -> Deployment {
-        notes.extend(self.notes);
+impl Subject {
+    /// The request for these cards, and all notes on model and command.
+    #[must_use]
+    pub fn request(&self, fleet: Fleet) -> (PlanRequest, Vec<String>) {
         let request = PlanRequest {
-            model: self.model,
-            source: self.source,
-            checkpoint_bytes: self.bytes,
-            engine,
-            version,
-            version_source,
-            settings,
+            model: self.model.model.clone(),
+            source: self.model.source,
+            checkpoint_bytes: self.model.bytes,
+            engine: self.engine,
+            version: self.version.0,
+            version_source: self.version.1,
+            settings: self.settings.clone(),
             fleet,
         };
-        Deployment { request, checkpoint: self.checkpoint, notes, template }
+        (request, self.notes.iter().chain(&self.model.notes).cloned().collect())
     }
 }

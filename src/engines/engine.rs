@@ -3,6 +3,7 @@
 use super::{EnginePlan, Settings, Version};
 use crate::hardware::Fleet;
 use crate::model::Model;
+use crate::sharding::RankTensor;
 
 /// What is to be planned.
 #[derive(Debug, Clone, Copy)]
@@ -70,6 +71,10 @@ pub enum Knob {
     Eager,
     /// Element type of the weights.
     DType,
+    /// Where modules go: a strategy's name.
+    DeviceMap,
+    /// Most bytes per device.
+    MaxMemory,
 }
 
 /// An engine's memory model.
@@ -91,6 +96,22 @@ pub trait Engine: Sync {
     /// # Errors
     /// When the engine would refuse the settings outright, or a needed fact is missing.
     fn plan(&self, deployment: &Deployment<'_>) -> Result<EnginePlan, EngineError>;
+
+    /// The tensors of every rank with their slices, in rank order: what a loader places. The same rule as [`Engine::plan`], which needs
+    /// the shapes alone.
+    ///
+    /// # Errors
+    /// As [`Engine::plan`].
+    fn shards(&self, deployment: &Deployment<'_>) -> Result<Vec<RankShard>, EngineError>;
+}
+
+/// One rank's tensors.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RankShard {
+    /// Global rank; under a device map, the card.
+    pub rank: u32,
+    /// Its tensors.
+    pub tensors: Vec<RankTensor>,
 }
 
 /// All engines whose memory model is known.

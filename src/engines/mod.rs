@@ -10,7 +10,7 @@ mod version;
 pub mod vllm;
 
 pub use cause::Cause;
-pub use engine::{Deployment, ENGINES, Engine, EngineError, Knob, engine};
+pub use engine::{Deployment, ENGINES, Engine, EngineError, Knob, RankShard, engine};
 pub use plan::{
     Account, Component, Demand, EnginePlan, KvCapacity, KvGroup, Line, RankPlan, Refusal, ShardTotals, Workload,
 };

@@ -77,7 +77,6 @@ mod padding;
 mod pieces;
 mod progress;
 pub mod reader;
-mod report;
 mod run;
 mod sample;
 mod scatter;
@@ -91,6 +90,5 @@ pub use host_memory::{MemoryBound, MemoryOrigin, available as available_host_mem
 pub use options::{LoadOptions, OptionsError, Verify};
 pub use outcome::{DeviceOutcome, LoadOutcome, RankOutcome, Verification};
 pub use progress::{Observer, Phase, Progress, ProgressSnapshot, RankProgress, Unobserved};
-pub use report::report;
 pub use run::load;
 pub use verify::Mismatch;

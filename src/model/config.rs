@@ -193,6 +193,15 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// The rotated share of a head's width, by a factor with the default of the model's own config class.
+    ///
+    /// # Errors
+    /// When the factor is present and no number.
+    pub fn rotated(&self, head_width: u64, name: &str, default: f64) -> Result<u64, ConfigError> {
+        let factor = self.optional_f64(name)?.unwrap_or(default).clamp(0.0, 1.0);
+        Ok((head_width as f64 * factor) as u64)
+    }
+
     /// A text.
     ///
     /// # Errors
@@ -214,6 +223,18 @@ impl<'a> Fields<'a> {
             .as_array()
             .and_then(|list| list.iter().map(Value::as_str).collect())
             .ok_or_else(|| Self::wrong(name, value, "a list of texts"))
+    }
+
+    /// A list of whole numbers; absent is empty.
+    ///
+    /// # Errors
+    /// When it is present and not such a list.
+    pub fn numbers(&self, name: &str) -> Result<Vec<u64>, ConfigError> {
+        let Some(value) = self.get(name) else { return Ok(Vec::new()) };
+        value
+            .as_array()
+            .and_then(|list| list.iter().map(Value::as_u64).collect())
+            .ok_or_else(|| Self::wrong(name, value, "a list of whole numbers"))
     }
 
     /// The element type that the config states (`torch_dtype`, in newer files `dtype`).

@@ -12,4 +12,4 @@ pub use engines::{
     SchedulerConstants, VllmEra, VllmProfile, vllm_profile,
 };
 pub use quants::{QuantProfile, TensorProfile, quant_profile};
-pub use transformers::{CacheGrowth, PrefillConstants, TransformersProfile, transformers_profile};
+pub use transformers::{PrefillConstants, Sampling, ShareRange, TransformersProfile, Workspace, transformers_profile};

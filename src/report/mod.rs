@@ -1,11 +1,14 @@
 //! What is printed: versioned structures and the renderers that format them.
 
-pub mod load;
+mod load;
 mod plan;
 pub mod probe;
 pub mod render;
 pub mod top;
 
+pub use load::{
+    FailureReport, LoadReport, LoadedCard, LoadedRank, PhaseReport, ReadReport, ReconciliationLine, VerificationReport,
+};
 pub use plan::{
     AdviceReport, CapacityReport, EngineReport, FleetReport, HostReport, KvGroupReport, LayoutReport, LineReport,
     ModelReport, PlanReport, PredictedReport, RankReport, RejectedReport, Tool, VerdictReport, WeakestLine,

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use crate::engines::command_line::CommandTemplate;
 use crate::engines::{Cause, Component, Demand, Line, RankPlan};
 use crate::hardware::{Card, FleetSource};
-use crate::model::LayerCache;
 use crate::planning::{self, PlanRequest, Planned};
 use crate::units::{Basis, Bytes, Tokens};
 
@@ -421,7 +420,8 @@ impl PlanReport {
             weakest_line: weakest(&plan.ranks),
             ranks,
             host: HostReport {
-                reason: Some("host memory is not modelled for this engine yet".to_owned()),
+                offload_bytes: plan.offload,
+                reason: Some("staging and page cache of this engine's loader are not modelled".to_owned()),
                 ..HostReport::default()
             },
             capacity: CapacityReport {
@@ -514,10 +514,7 @@ fn rank_report(index: u32, rank: &RankPlan, request: &PlanRequest) -> RankReport
             .kv_groups
             .iter()
             .map(|group| {
-                let (kind, window) = match group.cache {
-                    LayerCache::Full { .. } => ("full", None),
-                    LayerCache::Sliding { window, .. } => ("sliding", Some(window)),
-                };
+                let (kind, window) = (group.cache.name(), group.cache.window());
                 KvGroupReport {
                     kind: kind.to_owned(),
                     layers: group.layers,

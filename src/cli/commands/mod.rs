@@ -1,5 +1,7 @@
 //! One file a command.
 
+pub mod load;
 pub mod plan;
 pub mod probe;
+pub mod schema;
 pub mod top;

@@ -3,8 +3,7 @@
 use clap::Args;
 
 use crate::cli::args::DeploymentFlags;
-use crate::cli::resolve::{self, Deployment};
-use crate::cli::{Exit, Format, Output, Problem};
+use crate::cli::{Exit, Format, Output, Problem, resolve};
 use crate::engines::EngineError;
 use crate::planning::{self, State};
 use crate::report::PlanReport;
@@ -34,18 +33,22 @@ pub struct PlanArgs {
 /// # Errors
 /// When the input is bad, or a fact is missing.
 pub fn run(args: &PlanArgs, output: &mut Output) -> Result<Exit, Problem> {
-    let Deployment { request, notes, template, .. } =
-        resolve::deployment(args.model.as_deref(), &args.deployment, &args.command)?;
+    let subject = resolve::subject(args.model.as_deref(), &args.deployment.engine, &args.command)?;
+    let fleet = resolve::fleet_for(&subject, &args.deployment.fleet)?;
+    let (request, notes) = subject.request(fleet);
     let planned = planning::plan(&request).map_err(refused)?;
     let mut report = PlanReport::new(&request, &planned, &notes);
-    if let Some(template) = template {
-        report.name_commands(&template);
+    if let Some(template) = &subject.template {
+        report.name_commands(template);
     }
     match output.format {
         Format::Json => output.json(&report),
         Format::Markdown => output.data(&plan_markdown(&report)),
         Format::Text if args.explain => output.data(&plan_explain(&report)),
         Format::Text => output.data(&plan_text(&report)),
+    }
+    if planned.verdict.state == State::Tight && !args.strict {
+        output.warn("tight: it fits at the expected demand, not at the high one; `--strict` makes this exit code 1");
     }
     Ok(match planned.verdict.state {
         State::Fits => Exit::Fits,

@@ -7,23 +7,26 @@ use serde_json::json;
 use super::defaults::{self, Scheduler};
 use super::{KvLayout, after_load, peaks, refusals, sharding};
 use crate::engines::{
-    Account, Cause, Component, Demand, Deployment, EngineError, EnginePlan, KvCapacity, Line, RankPlan, Refusal,
-    Settings, ShardTotals, Workload,
+    Account, Cause, Component, Demand, Deployment, EngineError, EnginePlan, KvCapacity, Line, RankPlan, RankShard,
+    Refusal, Settings, ShardTotals, Workload,
 };
 use crate::hardware::Card;
 use crate::model::Model;
 use crate::profiles::VllmEra;
-use crate::sharding::{Layout, Rank, ShardingRules, Stage, shard};
+use crate::sharding::{Layout, Rank, ShardError, ShardingRules, Stage, shard};
 use crate::units::{Basis, Bytes, DType, Estimate, Formula, Fraction, Tokens};
 
 /// Plans a deployment by the rules of an era.
 pub fn plan(deployment: &Deployment<'_>, era: &VllmEra) -> Result<EnginePlan, EngineError> {
     let Deployment { model, settings, fleet, .. } = *deployment;
     let layout = layout(settings)?;
+    refusals::heads_divide(model, layout.tp)?;
     let first = fleet.cards.first().ok_or_else(|| EngineError::Unknown("the fleet has no cards".to_owned()))?;
     let dtype = defaults::dtype(settings, model, first)?;
-    let rules = sharding::rules(model, layout, dtype, settings.layer_partition.as_deref())
+    let mut rules = sharding::rules(model, layout, dtype, settings.layer_partition.as_deref())
         .map_err(|e| refusals::does_not_divide(&e, model))?;
+    let scheduler = Scheduler::resolve(settings, first, &era.scheduler)?;
+    rules.generated.extend(sharding::batch_buffers(model, scheduler.batched_tokens, dtype));
     let totals = stage_totals(model, layout, &rules, first)?;
     if fleet.cards.len() < layout.ranks() as usize {
         return Err(EngineError::TooFewCards { ranks: layout.ranks(), cards: fleet.cards.len() });
@@ -36,7 +39,7 @@ pub fn plan(deployment: &Deployment<'_>, era: &VllmEra) -> Result<EnginePlan, En
         era,
         dtype,
         kv_dtype: defaults::kv_cache_dtype(settings, dtype)?,
-        scheduler: Scheduler::resolve(settings, first, &era.scheduler)?,
+        scheduler,
         fraction: settings
             .memory_fraction
             .map_or_else(|| Fraction::new(era.budget.memory_fraction), Ok)
@@ -49,6 +52,24 @@ pub fn plan(deployment: &Deployment<'_>, era: &VllmEra) -> Result<EnginePlan, En
         ranks.push(engine.rank(rank, stage, index, &fleet.cards[index], Arc::clone(&totals[rank.pp_rank as usize])));
     }
     engine.finish(ranks, &fleet.cards)
+}
+
+/// The tensors of every rank with their slices.
+pub fn shards(deployment: &Deployment<'_>) -> Result<Vec<RankShard>, EngineError> {
+    let Deployment { model, settings, fleet, .. } = *deployment;
+    let layout = layout(settings)?;
+    refusals::heads_divide(model, layout.tp)?;
+    let first = fleet.cards.first().ok_or_else(|| EngineError::Unknown("the fleet has no cards".to_owned()))?;
+    let dtype = defaults::dtype(settings, model, first)?;
+    let refused = |e: ShardError| refusals::does_not_divide(&e, model);
+    let rules = sharding::rules(model, layout, dtype, settings.layer_partition.as_deref()).map_err(refused)?;
+    layout
+        .iter()
+        .map(|rank| {
+            let tensors = shard(model, layout, &rules, rank).map_err(refused)?;
+            Ok(RankShard { rank: rank.global(layout), tensors })
+        })
+        .collect()
 }
 
 /// Degrees of parallelism as set; nothing set is 1.
@@ -336,8 +357,9 @@ impl Start<'_> {
             ranks,
             kv,
             refusals,
-            warnings: self.warnings(limit),
+            warnings: self.warnings(limit, cards),
             assumptions: Vec::new(),
+            offload: None,
         })
     }
 
@@ -403,8 +425,14 @@ impl Start<'_> {
         }
     }
 
-    fn warnings(&self, limit: Option<u64>) -> Vec<String> {
+    fn warnings(&self, limit: Option<u64>, cards: &[Card]) -> Vec<String> {
         let mut warnings = Vec::new();
+        if let Some(card) = cards.iter().find(|c| c.shared_pool) {
+            warnings.push(format!(
+                "{} shares its memory with the host: what the host's processes use comes off the capacity",
+                card.label
+            ));
+        }
         if limit.is_none() {
             warnings.push("the config states no context length; vLLM then takes 2048".to_owned());
         }

@@ -2,6 +2,7 @@
 
 pub mod after_load;
 mod budget;
+mod buffers;
 pub mod defaults;
 pub mod flags;
 mod kv;
@@ -9,8 +10,9 @@ mod peaks;
 mod refusals;
 pub mod rotary;
 pub mod sharding;
+mod stages;
 
-use super::{Deployment, Engine, EngineError, EnginePlan, Knob, Version};
+use super::{Deployment, Engine, EngineError, EnginePlan, Knob, RankShard, Version};
 use crate::profiles::{VllmEra, VllmProfile, vllm_profile};
 
 pub use kv::KvLayout;
@@ -47,6 +49,7 @@ impl Engine for Vllm {
             Knob::CacheType => "kv-cache-dtype",
             Knob::DType => "dtype",
             Knob::Eager => return Some("--enforce-eager".to_owned()),
+            Knob::DeviceMap | Knob::MaxMemory => return None,
         };
         Some(format!("--{flag} {value}"))
     }
@@ -56,6 +59,10 @@ impl Engine for Vllm {
         let era = era(&profile, deployment.version)
             .ok_or_else(|| EngineError::Unknown("no era of vLLM is in the profile".to_owned()))?;
         budget::plan(deployment, era)
+    }
+
+    fn shards(&self, deployment: &Deployment<'_>) -> Result<Vec<RankShard>, EngineError> {
+        budget::shards(deployment)
     }
 }
 

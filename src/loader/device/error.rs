@@ -130,9 +130,6 @@ pub enum DriverMissing {
     /// A library without a function that is needed.
     #[error("the NVIDIA driver is too old, or not one: it has no `{0}`")]
     Symbol(&'static str),
-    /// A driver without cards.
-    #[error("the NVIDIA driver shows no card: `CUDA_VISIBLE_DEVICES` may hide them")]
-    NoCards,
     /// The driver does not start.
     #[error("the NVIDIA driver does not start: {0}")]
     Init(DriverCode),

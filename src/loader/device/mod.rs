@@ -1,6 +1,5 @@
 //! What the loader asks of a card, and the two kinds of card that answer.
 
-mod choose;
 mod cuda;
 mod error;
 mod host;
@@ -8,7 +7,6 @@ mod host;
 use std::fmt;
 use std::sync::Arc;
 
-pub use choose::{Chosen, DeviceChoice};
 pub use cuda::{CudaCards, CudaDriver};
 pub use error::{DeviceError, DriverCode, DriverMissing};
 pub use host::HostCards;

@@ -1,8 +1,39 @@
 //! Config → model: one file a family, registered here.
 
+mod alibi;
 mod blocks;
+mod cohere;
+mod dbrx;
+mod decoder;
+mod deepseek;
+mod delta;
+mod gemma;
+mod glm;
+mod glm_moe;
+mod gpt;
+mod gpt_oss;
+mod granite;
+mod internlm;
+mod jamba;
 mod llama;
+mod llama4;
+mod mamba;
+mod mimo;
+mod mimo_v2;
+mod minimax;
+mod mixtral;
+mod nemotron_h;
+mod nemotron_nas;
+mod olmo;
+mod phi;
 mod qwen;
+mod qwen_hybrid;
+mod qwen_moe;
+mod routed;
+mod starcoder2;
+mod state_space;
+mod towers;
+mod vision;
 
 use super::Model;
 use super::config::{ConfigError, Fields};
@@ -18,7 +49,62 @@ pub struct Family {
 }
 
 /// All families.
-pub const FAMILIES: &[&Family] = &[&llama::LLAMA, &qwen::QWEN2, &qwen::QWEN3];
+pub const FAMILIES: &[&Family] = &[
+    &llama::LLAMA,
+    &qwen::QWEN2,
+    &qwen::QWEN3,
+    &alibi::BAICHUAN,
+    &alibi::BLOOM,
+    &alibi::FALCON,
+    &alibi::OPT,
+    &cohere::COHERE,
+    &cohere::COHERE2,
+    &gemma::GEMMA,
+    &gemma::GEMMA2,
+    &gemma::GEMMA3,
+    &glm::CHATGLM,
+    &glm::GLM,
+    &glm::GLM4,
+    &gpt::GPT2,
+    &gpt::GPT_BIG_CODE,
+    &gpt::GPT_J,
+    &gpt::GPT_NEOX,
+    &granite::GRANITE,
+    &internlm::INTERNLM2,
+    &mimo::MIMO,
+    &nemotron_nas::NEMOTRON_NAS,
+    &olmo::OLMO2,
+    &phi::PHI,
+    &phi::PHI3,
+    &starcoder2::STARCODER2,
+    &vision::GEMMA3_VISION,
+    &vision::MISTRAL3,
+    &vision::QWEN2_5_VL,
+    &vision::QWEN2_VL,
+    &vision::QWEN3_VL,
+    &dbrx::DBRX,
+    &deepseek::DEEPSEEK,
+    &deepseek::DEEPSEEK_V2,
+    &deepseek::DEEPSEEK_V3,
+    &deepseek::DEEPSEEK_V32,
+    &deepseek::GLM_MOE_DSA,
+    &glm_moe::GLM4_MOE,
+    &gpt_oss::GPT_OSS,
+    &jamba::JAMBA,
+    &llama4::LLAMA4,
+    &mamba::MAMBA,
+    &mamba::MAMBA2,
+    &mimo_v2::MIMO_V2,
+    &minimax::MINIMAX_M2,
+    &mixtral::MIXTRAL,
+    &nemotron_h::NEMOTRON_H,
+    &qwen_hybrid::QWEN3_NEXT,
+    &qwen_hybrid::QWEN3_5,
+    &qwen_hybrid::QWEN3_5_MOE,
+    &qwen_moe::QWEN2_MOE,
+    &qwen_moe::QWEN3_MOE,
+    &qwen_moe::QWEN3_VL_MOE,
+];
 
 /// The family that reads a config: by class, else by model type.
 pub(super) fn family(fields: &Fields<'_>) -> Result<&'static Family, ConfigError> {

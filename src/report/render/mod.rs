@@ -1,6 +1,7 @@
 //! Reports as text. Renderers format what the report holds and compute nothing.
 
 mod columns;
+mod load_text;
 mod plan_explain;
 mod plan_markdown;
 mod plan_text;
@@ -9,6 +10,7 @@ pub mod probe_text;
 mod style;
 pub mod top_text;
 
+pub use load_text::load_text;
 pub use plan_explain::plan_explain;
 pub use plan_markdown::plan_markdown;
 pub use plan_text::plan_text;

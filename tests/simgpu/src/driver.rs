@@ -1,6 +1,7 @@
 //! The one driver of this process: machine, book, and what the program has opened. NVML and CUDA calls go through it one at a time.
 
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +26,9 @@ pub(crate) struct Driver {
     pub(crate) ledger: Ledger,
     pub(crate) nvml: Nvml,
     pub(crate) cuda: Cuda,
+    config: PathBuf,
+    /// Which file the machine was last read from: a changed machine is a new file under the old name.
+    version: Option<FileVersion>,
 }
 
 /// Runs `action` on the driver, loading it on first use. `None` when there is no machine: the variables are unset or wrong, which is
@@ -43,19 +47,30 @@ pub(crate) fn with<T>(action: impl FnOnce(&mut Driver) -> T) -> Option<T> {
 impl Driver {
     fn load() -> Result<Self, String> {
         let path = |name: &str| std::env::var_os(name).map(PathBuf::from).ok_or(format!("{name} is not set"));
-        let machine = Machine::read(&path(CONFIG_VARIABLE)?)?;
-        let state = path(STATE_VARIABLE)?;
-        let ledger = Ledger::attach(&state).map_err(|e| format!("cannot open `{}`: {e}", state.display()))?;
-        Self::new(machine, ledger)
-    }
-
-    /// A driver of `machine` that keeps its book in `ledger`.
-    pub(crate) fn new(machine: Machine, ledger: Ledger) -> Result<Self, String> {
+        let config = path(CONFIG_VARIABLE)?;
+        let version = version(&config);
+        let machine = Machine::read(&config)?;
         let units = units::list(&machine);
         if units.len() > MAX_UNITS {
             return Err(format!("{} cards and instances are more than {MAX_UNITS}", units.len()));
         }
-        Ok(Self { machine, units, ledger, nvml: Nvml::default(), cuda: Cuda::default() })
+        let state = path(STATE_VARIABLE)?;
+        let ledger = Ledger::attach(&state).map_err(|e| format!("cannot open `{}`: {e}", state.display()))?;
+        Ok(Self { machine, units, ledger, nvml: Nvml::default(), cuda: Cuda::default(), config, version })
+    }
+
+    /// Takes over what a test changed about the machine since it was last read. Cards and instances must stay the same.
+    pub(crate) fn refresh(&mut self) {
+        let now = version(&self.config);
+        if now == self.version {
+            return;
+        }
+        match Machine::read(&self.config) {
+            Ok(machine) if units::list(&machine) == self.units => self.machine = machine,
+            Ok(_) => eprintln!("simgpu: cards cannot come or go while a program runs"),
+            Err(problem) => eprintln!("simgpu: {problem}"),
+        }
+        self.version = now;
     }
 
     /// What a card or instance offers.
@@ -102,4 +117,11 @@ impl Driver {
             _ => None,
         })
     }
+}
+
+/// Inode and time of change, in seconds and nanoseconds: an inode alone may come back.
+type FileVersion = (u64, i64, i64);
+
+fn version(path: &Path) -> Option<FileVersion> {
+    path.metadata().ok().map(|data| (data.ino(), data.mtime(), data.mtime_nsec()))
 }

@@ -8,6 +8,14 @@
 //!
 //! Nothing a user sees comes from here.
 //!
+//! How it differs from a driver, on purpose:
+//!
+//! - Work on streams is done as late as the rules allow: when somebody waits for it or asks about it, one piece a question.
+//! - Memory that nobody wrote holds `0xA5`, device addresses are never used twice and lie where no processor reaches, and a wrong
+//!   pointer is an error result that the book counts as misuse.
+//! - A copy must touch memory of the current context only, and pinned memory must live until its copies are done.
+//! - Event times follow the cards' stated link rates, not the clock. Kernels, memory pools, graphs and peer copies are absent.
+//!
 //! ```no_run
 //! use simgpu::{Card, Machine};
 //!

@@ -14,17 +14,17 @@ pub(super) fn read(driver: &Driver, unit: usize, attribute: c_uint) -> Result<c_
     let clocks = card.clocks;
     let value: u32 = match attribute {
         0 => return Err(Code::INVALID_VALUE),
-        1 | 2 | 3 => 1024,                                     // threads per block, and along x and y
-        4 => 64,                                               // threads along z
-        5 => 0x7FFF_FFFF,                                      // blocks along x
-        6 | 7 => 65_535,                                       // blocks along y and z
-        8 => 48 << 10,                                         // shared memory per block
-        9 => 64 << 10,                                         // constant memory
-        10 => 32,                                              // warp
-        11 => 0x7FFF_FFFF,                                     // largest pitch
-        12 => 65_536,                                          // registers per block
-        13 => clocks.map_or(0, |clocks| clocks.max_sm * 1000), // clock rate, kHz
-        14 => 512,                                             // texture alignment
+        1..=3 => 1024,                                             // threads per block, and along x and y
+        4 => 64,                                                   // threads along z
+        5 => 0x7FFF_FFFF,                                          // blocks along x
+        6 | 7 => 65_535,                                           // blocks along y and z
+        8 => 48 << 10,                                             // shared memory per block
+        9 => 64 << 10,                                             // constant memory
+        10 => 32,                                                  // warp
+        11 => 0x7FFF_FFFF,                                         // largest pitch
+        12 => 65_536,                                              // registers per block
+        13 => clocks.map_or(0, |clocks| clocks.max_sm * 1000),     // clock rate, kHz
+        14 => 512,                                                 // texture alignment
         15 | 19 | 31 | 41 => 1, // copies beside kernels, mapped host memory, concurrent kernels, unified addressing
         16 => driver.memory(unit).multiprocessors, // multiprocessors
         32 => u32::from(card.ecc.is_some()), // ECC
@@ -47,7 +47,7 @@ pub(super) fn read(driver: &Driver, unit: usize, attribute: c_uint) -> Result<c_
         82 => 65_536,                          // registers per multiprocessor
         97 => 99 << 10,                        // opt-in shared memory
         // 115, memory pools: none, as on a card lent out as vGPU, so that programs fall back to plain allocation.
-        1..=LAST => 0,
+        other if other <= LAST => 0,
         _ => return Err(Code::INVALID_VALUE),
     };
     c_int::try_from(value).map_err(|_| Code::INVALID_VALUE)

@@ -4,6 +4,7 @@ use super::Handle;
 use super::errors::Code;
 use super::queue::Work;
 use super::rectangle::{Copy, Fill, Place, extent};
+use super::store::Store;
 use crate::driver::Driver;
 use crate::machine::Fault;
 
@@ -106,63 +107,81 @@ impl Driver {
     }
 
     fn execute_copy(&mut self, copy: Copy) -> Result<(), Code> {
-        for (side, place) in [(copy.from, copy.from.place), (copy.to, copy.to.place)] {
-            if let Place::Host { block: Some(block), .. } = place
+        for side in [copy.from, copy.to] {
+            if let Place::Host { block: Some(block), .. } = side.place
                 && !self.cuda.host.values().any(|held| held.id == block)
             {
                 // Freed or unregistered while the copy still needed it.
                 return Err(self.misuse(Code::ILLEGAL_ADDRESS));
             }
-            extent(copy.width, copy.height, side.pitch)?;
         }
-        let whole = copy.from.pitch == copy.width && copy.to.pitch == copy.width;
-        // Rows without gaps are one long row.
-        let (width, height) = if whole { (copy.width * copy.height, 1) } else { (copy.width, copy.height) };
-        let mut between = Vec::new();
-        for row in 0..height {
-            let from = at(copy.from.place, row * copy.from.pitch);
-            let to = at(copy.to.place, row * copy.to.pitch);
-            self.execute_row(from, to, width, &mut between)?;
+        let rows = Rows::of(copy);
+        match (copy.from.place, copy.to.place) {
+            (Place::Host { address, .. }, Place::Device(device)) => {
+                let (bytes, start) = self.touch(device, copy, copy.to.pitch)?;
+                for (from, to) in rows.offsets() {
+                    // SAFETY: readable when submitted, and since then pinned or waited for.
+                    let source = unsafe { std::slice::from_raw_parts((address + from) as *const u8, rows.width) };
+                    bytes.write(start + to as u64, source);
+                }
+            }
+            (Place::Device(device), Place::Host { address, .. }) => {
+                let (bytes, start) = self.touch(device, copy, copy.from.pitch)?;
+                for (from, to) in rows.offsets() {
+                    // SAFETY: the caller's to write when submitted, and since then pinned or waited for.
+                    let target = unsafe { std::slice::from_raw_parts_mut((address + to) as *mut u8, rows.width) };
+                    bytes.read(start + from as u64, target);
+                }
+            }
+            (Place::Device(source), Place::Device(target)) => {
+                let mut between = vec![0; rows.width];
+                for (from, to) in rows.offsets() {
+                    let (bytes, start) = self.touch(source, copy, copy.from.pitch)?;
+                    bytes.read(start + from as u64, &mut between);
+                    let (bytes, start) = self.touch(target, copy, copy.to.pitch)?;
+                    bytes.write(start + to as u64, &between);
+                }
+            }
+            (Place::Host { address: source, .. }, Place::Host { address: target, .. }) => {
+                for (from, to) in rows.offsets() {
+                    let (from, to) = ((source + from) as *const u8, (target + to) as *mut u8);
+                    // SAFETY: as above, for both; this copy allows overlap.
+                    unsafe { std::ptr::copy(from, to, rows.width) };
+                }
+            }
         }
         Ok(())
     }
 
-    fn execute_row(&mut self, from: Place, to: Place, width: usize, between: &mut Vec<u8>) -> Result<(), Code> {
-        match (from, to) {
-            (Place::Host { address, .. }, Place::Device(device)) => {
-                let (base, offset) = self.locate(device, width as u64).ok_or(Code::ILLEGAL_ADDRESS)?;
-                let allocation = self.cuda.allocations.get_mut(&base).ok_or(Code::ILLEGAL_ADDRESS)?;
-                // SAFETY: readable when submitted, and since then pinned or waited for.
-                let source = unsafe { std::slice::from_raw_parts(address as *const u8, width) };
-                allocation.bytes.write(offset, source);
-            }
-            (Place::Device(device), Place::Host { address, .. }) => {
-                let (base, offset) = self.locate(device, width as u64).ok_or(Code::ILLEGAL_ADDRESS)?;
-                let allocation = self.cuda.allocations.get(&base).ok_or(Code::ILLEGAL_ADDRESS)?;
-                // SAFETY: the caller's to write when submitted, and since then pinned or waited for.
-                let target = unsafe { std::slice::from_raw_parts_mut(address as *mut u8, width) };
-                allocation.bytes.read(offset, target);
-            }
-            (Place::Device(source), Place::Device(target)) => {
-                between.resize(width, 0);
-                let (base, offset) = self.locate(source, width as u64).ok_or(Code::ILLEGAL_ADDRESS)?;
-                self.cuda.allocations.get(&base).ok_or(Code::ILLEGAL_ADDRESS)?.bytes.read(offset, between);
-                let (base, offset) = self.locate(target, width as u64).ok_or(Code::ILLEGAL_ADDRESS)?;
-                self.cuda.allocations.get_mut(&base).ok_or(Code::ILLEGAL_ADDRESS)?.bytes.write(offset, between);
-            }
-            (Place::Host { address: source, .. }, Place::Host { address: target, .. }) => {
-                // SAFETY: as above, for both; copy allows overlap.
-                unsafe { std::ptr::copy(source as *const u8, target as *mut u8, width) };
-            }
-        }
-        Ok(())
+    /// The memory behind one device side of a copy, and where in it that side starts.
+    fn touch(&mut self, address: u64, copy: Copy, pitch: usize) -> Result<(&mut Store, u64), Code> {
+        let length = extent(copy.width, copy.height, pitch)?;
+        let (base, offset) = self.locate(address, length).ok_or(Code::ILLEGAL_ADDRESS)?;
+        let allocation = self.cuda.allocations.get_mut(&base).ok_or(Code::ILLEGAL_ADDRESS)?;
+        Ok((&mut allocation.bytes, offset))
     }
 }
 
-fn at(place: Place, offset: usize) -> Place {
-    match place {
-        Place::Device(address) => Place::Device(address + offset as u64),
-        Place::Host { address, block } => Place::Host { address: address + offset, block },
+/// The rows of a copy; rows without gaps on both sides are one long row.
+struct Rows {
+    width: usize,
+    height: usize,
+    from_pitch: usize,
+    to_pitch: usize,
+}
+
+impl Rows {
+    fn of(copy: Copy) -> Self {
+        let (from_pitch, to_pitch) = (copy.from.pitch, copy.to.pitch);
+        if from_pitch == copy.width && to_pitch == copy.width {
+            return Self { width: copy.width * copy.height, height: 1, from_pitch, to_pitch };
+        }
+        Self { width: copy.width, height: copy.height, from_pitch, to_pitch }
+    }
+
+    /// Where each row starts on either side.
+    fn offsets(&self) -> impl Iterator<Item = (usize, usize)> {
+        (0..self.height).map(|row| (row * self.from_pitch, row * self.to_pitch))
     }
 }
 

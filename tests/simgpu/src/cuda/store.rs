@@ -56,7 +56,8 @@ impl Store {
     pub(super) fn write(&mut self, offset: u64, mut from: &[u8]) {
         for (number, start, take) in Self::parts(offset, from.len() as u64) {
             let (now, later) = from.split_at(take);
-            if take == CHUNK && now.iter().all(|byte| *byte == now[0]) {
+            if take == CHUNK && now[1..] == now[..CHUNK - 1] {
+                // Each byte equals the one before: they are all the same.
                 self.chunks.insert(number, Chunk::Same(now[0]));
             } else {
                 self.bytes(number)[start..start + take].copy_from_slice(now);

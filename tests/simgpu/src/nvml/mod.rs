@@ -92,8 +92,11 @@ fn ask_device<T>(
     device: Handle,
     answer: impl FnOnce(&mut Driver, usize) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    let delay = driver::with(|driver| driver.nvml_delay()).flatten();
-    if let Some(delay) = delay {
+    let delay = driver::with(|driver| {
+        driver.refresh();
+        driver.nvml_delay()
+    });
+    if let Some(delay) = delay.flatten() {
         std::thread::sleep(delay);
     }
     let answered = driver::with(|driver| {

@@ -1,0 +1,171 @@
+//! What happens beside a load: NVML readings between its steps, bars or a screen while it runs.
+#![expect(clippy::disallowed_methods, reason = "measures the time that the screen shows")]
+
+use std::io;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{ScopedJoinHandle, sleep};
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::cards::Backend;
+use crate::loader::device::{DeviceKind, Uuid};
+use crate::loader::{LoadFailure, LoadOutcome, Observer, Phase, Progress, ProgressSnapshot};
+use crate::probe::{NvmlProbe, Probe, Wanted};
+use crate::tui::Theme;
+use crate::tui::load::{LoadScreen, LoadView, RankProgress, Wish};
+use crate::units::Bytes;
+
+/// Time between two looks at the progress: smooth to the eye, nothing to a core.
+const LOOK: Duration = Duration::from_millis(60);
+
+/// NVML's account of the cards, taken whenever a step of the load ends.
+pub(super) struct Nvml {
+    probe: Mutex<Result<NvmlProbe, String>>,
+    readings: Mutex<Vec<(Phase, Vec<(String, Bytes)>)>>,
+}
+
+impl Nvml {
+    /// Opens NVML for a load on CUDA cards; host cards have nothing to ask.
+    pub fn open(backend: &Backend) -> Self {
+        let probe = match backend.cards().kind() {
+            DeviceKind::Cuda => NvmlProbe::open(Wanted::MEMORY).map_err(|error| error.to_string()),
+            DeviceKind::Host => Err("host memory is no card".to_owned()),
+        };
+        Self { probe: Mutex::new(probe), readings: Mutex::new(Vec::new()) }
+    }
+
+    /// Bytes in use on a card at the end of a step, or why that is not known.
+    pub fn used(&self, phase: Phase, uuid: Option<Uuid>) -> Result<Bytes, String> {
+        if let Err(reason) = &*self.probe.lock().unwrap_or_else(PoisonError::into_inner) {
+            return Err(reason.clone());
+        }
+        let readings = self.readings.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = readings.iter().find(|(at, _)| *at == phase).map(|(_, cards)| cards);
+        let cards = at.ok_or_else(|| "the step was not reached".to_owned())?;
+        let own = cards.iter().find(|(text, _)| uuid.is_some_and(|u| u.matches(text)));
+        own.map(|(_, used)| *used).ok_or_else(|| "NVML does not report this card's memory".to_owned())
+    }
+}
+
+impl Observer for Nvml {
+    fn reached(&self, phase: Phase) {
+        let mut probe = self.probe.lock().unwrap_or_else(PoisonError::into_inner);
+        let Ok(snapshot) = probe.as_mut().map_err(|_| ()).and_then(|p| p.snapshot().map_err(|_| ())) else { return };
+        let mut cards = Vec::new();
+        for card in &snapshot.cards {
+            let mut push = |uuid: Option<&String>, memory: Option<crate::hardware::MemoryState>| {
+                if let (Some(uuid), Some(memory)) = (uuid, memory) {
+                    cards.push((uuid.clone(), memory.used));
+                }
+            };
+            push(card.uuid.as_ref().known(), card.memory.known());
+            for instance in card.mig_instances().into_iter().flatten() {
+                push(instance.uuid.as_ref().known(), instance.memory.known());
+            }
+        }
+        self.readings.lock().unwrap_or_else(PoisonError::into_inner).push((phase, cards));
+    }
+}
+
+type Work<'scope> = ScopedJoinHandle<'scope, Result<LoadOutcome, Box<LoadFailure>>>;
+
+/// Draws the progress of a load until it ends.
+pub(super) struct Watcher<'a> {
+    /// Counters that the load writes.
+    pub progress: &'a Progress,
+    /// Stops the load.
+    pub cancel: &'a AtomicBool,
+    /// What is loaded.
+    pub title: &'a str,
+    /// Where it goes.
+    pub backend: &'a Backend,
+}
+
+impl Watcher<'_> {
+    /// One bar a rank on stderr; nothing when that is no terminal.
+    pub fn bars(&self, work: &Work<'_>, interactive: bool) -> io::Result<()> {
+        if !interactive {
+            return Ok(());
+        }
+        let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
+        let style = ProgressStyle::with_template(
+            "{prefix} {bar:32} {decimal_bytes:>10}/{decimal_total_bytes:10} {decimal_bytes_per_sec:>12} {msg}",
+        )
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+        let mut now = self.progress.snapshot();
+        let per_rank: Vec<ProgressBar> = now
+            .ranks
+            .iter()
+            .map(|rank| {
+                let bar = bars.add(ProgressBar::new(rank.total.0).with_style(style.clone()));
+                bar.set_prefix(format!("rank {} → {}", rank.rank, self.device(rank.device)));
+                bar
+            })
+            .collect();
+        while !work.is_finished() {
+            now = self.progress.snapshot();
+            for (bar, rank) in per_rank.iter().zip(&now.ranks) {
+                bar.set_position(rank.placed.0);
+                bar.set_message(phase_name(&now));
+            }
+            sleep(LOOK);
+        }
+        for bar in per_rank {
+            bar.finish_and_clear();
+        }
+        Ok(())
+    }
+
+    /// The whole terminal: ranks, cards, speed.
+    pub fn screen(&self, work: &Work<'_>) -> io::Result<()> {
+        let probe = NvmlProbe::open(Wanted::CHANGING).ok().map(|probe| Box::new(probe) as Box<dyn Probe + Send>);
+        let mut screen = LoadScreen::open(Theme::default(), probe)?;
+        let started = Instant::now();
+        while !work.is_finished() {
+            if screen.show(self.view(started.elapsed()))? == Wish::Stop {
+                self.cancel.store(true, Ordering::Relaxed);
+            }
+        }
+        Ok(())
+    }
+
+    fn view(&self, elapsed: Duration) -> LoadView {
+        let now = self.progress.snapshot();
+        let phase = phase_name(&now);
+        LoadView {
+            title: self.title.to_owned(),
+            elapsed,
+            ranks: now
+                .ranks
+                .iter()
+                .map(|rank| RankProgress {
+                    rank: rank.rank,
+                    card: self.device(rank.device),
+                    done: rank.placed,
+                    total: rank.total,
+                    phase: phase.to_owned(),
+                })
+                .collect(),
+        }
+    }
+
+    fn device(&self, index: usize) -> String {
+        self.backend.cards().identity(index).map_or_else(|_| format!("card {index}"), |identity| identity.to_string())
+    }
+}
+
+/// What is going on, by the step that ended last.
+fn phase_name(now: &ProgressSnapshot) -> &'static str {
+    match now.ended {
+        None => "checking",
+        Some(Phase::Checked) => "opening",
+        Some(Phase::Opened) => "allocating",
+        Some(Phase::Allocated) => "loading",
+        Some(Phase::Loaded) => "verifying",
+        Some(Phase::Verified) => "freeing",
+        Some(Phase::Freed | Phase::Released) => "done",
+    }
+}

@@ -1,0 +1,69 @@
+//! Published Transformers runs against plans.
+
+use serde_json::Value;
+use shardfit::engines::transformers::{Transformers, flag};
+use shardfit::engines::{Component, ContextLength, Deployment, Engine, EnginePlan, Settings, Version};
+use shardfit::hardware::{Fleet, FleetSource};
+use shardfit::model::Model;
+use shardfit::profiles::gpus::GpuCatalogue;
+use shardfit::units::Bytes;
+
+/// A run whose peak was printed: a sum over its cards, in bytes.
+pub struct Run<'a> {
+    /// The row.
+    pub row: &'a Value,
+    /// Sum of `max_memory_allocated`.
+    pub peak: u64,
+    /// Version stated, or that of the series.
+    pub version: Version,
+}
+
+/// Rows of Transformers with a prompt, generated tokens and a peak.
+pub fn run(row: &Value) -> Option<Run<'_>> {
+    if row["engine"].as_str()? != "transformers" {
+        return None;
+    }
+    let peak = (row["measured"]["peak_allocated_total_mib"].as_f64()? * 1048576.0) as u64;
+    row["batch"]["input_tokens"].as_u64()?;
+    let stated = row["engine_version"].as_str()?.strip_prefix("transformers ")?;
+    // The oldest series names no version; its torch is that of 4.38.
+    let version = stated.split(',').next()?.parse().unwrap_or(Version { major: 4, minor: 38, patch: 2 });
+    Some(Run { row, peak, version })
+}
+
+/// The plan of a run.
+pub fn plan(model: &Model, run: &Run<'_>) -> Result<EnginePlan, String> {
+    let row = run.row;
+    let number = |value: &Value| value.as_u64().ok_or_else(|| format!("{value} is no number"));
+    let (input, generated) = (number(&row["batch"]["input_tokens"])?, number(&row["batch"]["generated_tokens"])?);
+    let flash = row["flags"]["flash_attn"].as_bool().unwrap_or(false);
+    let mut settings = Settings {
+        device_map: Some("auto".to_owned()),
+        dtype: Some(row["dtype"].as_str().unwrap_or("auto").to_owned()),
+        max_model_len: ContextLength::Tokens(input + generated),
+        ..Settings::default()
+    };
+    settings.engine_flags.insert(flag::NEW_TOKENS.to_owned(), generated.to_string());
+    if flash {
+        settings.engine_flags.insert(flag::ATTENTION.to_owned(), "flash_attention_2".to_owned());
+    }
+    let name = row["gpu"].as_str().unwrap_or("A100-80GB").trim_start_matches("NVIDIA ").replace(' ', "-");
+    let profile = GpuCatalogue::built_in().select(&name).map_err(|e| e.to_string())?;
+    let card = shardfit::hardware::Card::of_profile(&profile);
+    let cards = vec![card; row["gpu_count"].as_u64().unwrap_or(1) as usize];
+    let fleet = Fleet { cards, source: FleetSource::Given };
+    let deployment = Deployment { model, settings: &settings, fleet: &fleet, version: run.version };
+    Transformers.plan(&deployment).map_err(|e| e.to_string())
+}
+
+/// What torch counts as allocated: weights, cache and activations on all cards.
+pub fn allocated(plan: &EnginePlan) -> Bytes {
+    let counted = [Component::Weights, Component::KvCache, Component::Activation];
+    plan.ranks.iter().map(|rank| counted.into_iter().map(|c| rank.expected(c)).sum::<Bytes>()).sum()
+}
+
+/// Weights and cache alone: what is held after the last step.
+pub fn held(plan: &EnginePlan) -> Bytes {
+    let counted = [Component::Weights, Component::KvCache];
+    plan.ranks.iter().map(|rank| counted.into_iter().map(|c| rank.expected(c)).sum::<Bytes>()).sum()
+}
