@@ -71,10 +71,11 @@ impl ProbeError {
             Self::NoCards => {
                 Some("start the container with `--gpus all`, or see `dmesg` for a card that failed to start")
             }
-            Self::NotARecording { .. } => {
+            Self::NotARecording { .. } | Self::UnreadableRecording { .. } => {
                 Some("write one with `shardfit probe --save FILE` on the machine in question")
             }
-            Self::Nvml(_) | Self::UnreadableRecording { .. } | Self::UnwritableRecording { .. } => None,
+            Self::UnwritableRecording { .. } => Some("name a file in a folder that is there and open to this user"),
+            Self::Nvml(_) => None,
         }
     }
 

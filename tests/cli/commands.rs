@@ -53,7 +53,7 @@ const COMMANDS: &[(&str, i32, &str)] = &[
         "plan --gpus 1xL4 --engine vllm@0.11.2 -- vllm serve meta-llama/Llama-3.1-8B-Instruct --max-model-len auto",
     ),
     ("another_program", 2, "plan --gpus 1xA10 -- ls -la"),
-    ("an_engine_without_rules", 2, "plan --gpus 1xA10 -- python -m sglang.launch_server --model-path Qwen/Qwen3-8B"),
+    ("an_engine_without_rules", 3, "plan --gpus 1xA10 -- python -m sglang.launch_server --model-path Qwen/Qwen3-8B"),
     ("no_model", 2, "plan --gpus 1xA10 -- vllm serve --tensor-parallel-size 2"),
 ];
 

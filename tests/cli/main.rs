@@ -90,6 +90,7 @@ fn golden(name: &str, line: &str) -> Ran {
     settings.set_omit_expression(true);
     settings.add_filter(r#""version": "\d+\.\d+\.\d+""#, r#""version": "[VERSION]""#);
     settings.add_filter(r"in \d+\.\d+ s at \d+\.\d+ GB/s", "in [TIME] at [RATE]");
+    settings.add_filter(r"(?m)^( +\d+  host:\d .*) \d+\.\d+$", "$1 [RATE]");
     settings.bind(|| insta::assert_snapshot!(name, text));
     ran
 }

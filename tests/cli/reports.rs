@@ -106,7 +106,6 @@ fn other_forms_are_as_they_were() {
         "load examples/models/tiny-qwen2-awq --gpus 1xA10 --device host --engine vllm@0.11.2 --verify full",
     );
     golden("help", "--help");
-    golden("help_plan", "plan --help");
 }
 
 /// Each line's formula, worked out with its own numbers, stands beside its figure.

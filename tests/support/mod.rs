@@ -72,6 +72,11 @@ impl Bench {
         self.machine.change(change).unwrap();
     }
 
+    /// What is held while programs run; `None` in the moment in which the first of them begins the book.
+    pub fn held_now(&self) -> Option<MachineUse> {
+        self.machine.used().ok()
+    }
+
     /// What was used and is still held.
     pub fn used(&self) -> MachineUse {
         self.machine.used().unwrap()

@@ -114,7 +114,7 @@ pub(super) fn search(request: &PlanRequest, plan: &EnginePlan, verdict: &Verdict
     let mut confirmed = Vec::new();
     let mut failed = Vec::new();
     for candidate in layouts.iter().chain(&knobs) {
-        match confirm(request, candidate) {
+        match confirm(request, candidate, verdict.state) {
             Ok(advice) => confirmed.push(advice),
             Err(why) => failed.push((candidate, why)),
         }
@@ -127,7 +127,9 @@ pub(super) fn search(request: &PlanRequest, plan: &EnginePlan, verdict: &Verdict
         let Some((plan, _)) = attempt(request, &layout.settings, &request.fleet) else { continue };
         let there = Situation { request, settings: &layout.settings, plan: &plan };
         let pairs = KNOBS.iter().flat_map(|r| r.candidates(&there, &mut Vec::new()));
-        let best = pairs.filter_map(|second| confirm(request, &both(layout, second)).ok()).min_by_key(|a| a.cost);
+        let best = pairs
+            .filter_map(|second| confirm(request, &both(layout, second), verdict.state).ok())
+            .min_by_key(|a| a.cost);
         confirmed.extend(best);
     }
     for (candidate, why) in failed {
@@ -150,11 +152,18 @@ fn both(first: &Candidate, second: Candidate) -> Candidate {
     }
 }
 
+/// A verdict's sentence without its first word.
+fn bare(message: &str) -> &str {
+    message.split_once(": ").map_or(message, |(_, rest)| rest)
+}
+
 /// Plans with the change; what then does not fit comes back as the reason.
-fn confirm(request: &PlanRequest, candidate: &Candidate) -> Result<Advice, String> {
+fn confirm(request: &PlanRequest, candidate: &Candidate, was: State) -> Result<Advice, String> {
     let plan = request.engine_plan(&candidate.settings, &request.fleet).map_err(|e| e.to_string())?;
     let verdict = Verdict::of(&plan, &request.fleet);
     match verdict.state {
+        // What was tight and stays tight is no better off.
+        State::Tight if was == State::Tight => Err(format!("it stays tight: {}", bare(&verdict.message))),
         State::Fits | State::Tight => {
             let least = (0..plan.ranks.len()).map(|r| headroom(&plan, &request.fleet, r)).min();
             Ok(Advice {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::plan_text::{assumed, least_certain, subject};
 use crate::report::PlanReport;
 
 /// The plan as Markdown.
@@ -9,14 +10,7 @@ use crate::report::PlanReport;
 pub fn plan_markdown(report: &PlanReport) -> String {
     let mut text = String::new();
     let _ = writeln!(text, "**{}**\n", report.verdict.message);
-    let _ = writeln!(
-        text,
-        "{} on {}, {} {}\n",
-        report.model.id.as_deref().unwrap_or(&report.model.architecture),
-        report.fleet.cards,
-        report.engine.name,
-        report.engine.version
-    );
+    let _ = writeln!(text, "{}\n", subject(report));
     let _ = writeln!(
         text,
         "| rank | card | weights | KV cache | activation | graphs | communication | context | others | total | capacity |"
@@ -51,9 +45,16 @@ pub fn plan_markdown(report: &PlanReport) -> String {
                 advice.price
             );
         }
+        if let Some(command) = report.advice.first().and_then(|advice| advice.command.as_ref()) {
+            let _ = writeln!(text, "\nThe command with the first:\n\n```sh\n{command}\n```");
+        }
     }
     for warning in &report.warnings {
         let _ = writeln!(text, "\n> warning: {warning}");
+    }
+    let _ = writeln!(text, "\n{}", assumed(report));
+    if let Some(weakest) = &report.weakest_line {
+        let _ = writeln!(text, "\n{}", least_certain(weakest));
     }
     text
 }

@@ -2,7 +2,7 @@
 
 use super::columns::{Align, columns};
 use super::style::{DIM, GREEN, RED, RESET, YELLOW};
-use crate::report::{PlanReport, RankReport};
+use crate::report::{PlanReport, RankReport, WeakestLine};
 
 /// Rank rows shown before the rest is summed up in words.
 const RANK_ROWS: usize = 8;
@@ -44,7 +44,8 @@ fn verdict(report: &PlanReport) -> String {
     }
 }
 
-fn subject(report: &PlanReport) -> String {
+/// The model, where it is to run, by which rules, how it is divided.
+pub(super) fn subject(report: &PlanReport) -> String {
     let layout = match (report.layout.tp, report.layout.pp) {
         (Some(tp), Some(pp)) => format!("TP {tp} × PP {pp}"),
         _ => "device map".to_owned(),
@@ -167,20 +168,28 @@ fn closing(report: &PlanReport) -> Vec<String> {
     if report.warnings.len() > 2 {
         lines.push(format!("{YELLOW}warning{RESET} and {} more (--format json has all)", report.warnings.len() - 2));
     }
+    lines.push(format!("{DIM}{}{RESET}", assumed(report)));
+    if let Some(weakest) = &report.weakest_line {
+        lines.push(format!("{DIM}{}{RESET}", least_certain(weakest)));
+    }
+    lines
+}
+
+/// What was taken for granted, and on whose word.
+pub(super) fn assumed(report: &PlanReport) -> String {
     let length = report.workload.max_model_len.map(|l| format!(", context {l}")).unwrap_or_default();
-    lines.push(format!(
-        "{DIM}assumed: {} {} ({}), cards {}, model from {}{length}{RESET}",
+    format!(
+        "assumed: {} {} ({}), cards {}, model from {}{length}",
         report.engine.name,
         report.engine.version,
         report.engine.version_source.replace('_', " "),
         report.fleet.source,
         report.model.source,
-    ));
-    if let Some(weakest) = &report.weakest_line {
-        lines.push(format!(
-            "{DIM}weakest line: {} ({}), bounds {} apart, basis {}{RESET}",
-            weakest.component, weakest.what, weakest.width_bytes, weakest.basis,
-        ));
-    }
-    lines
+    )
+}
+
+/// The line of the ledger to doubt first.
+pub(super) fn least_certain(weakest: &WeakestLine) -> String {
+    let WeakestLine { component, what, width_bytes, basis } = weakest;
+    format!("weakest line: {component} ({what}), bounds {width_bytes} apart, basis {basis}")
 }

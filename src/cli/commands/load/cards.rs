@@ -115,11 +115,11 @@ impl Backend {
         } else if devices.len() == shards.len() {
             devices.to_vec()
         } else {
-            return Err(Problem::usage(format!(
-                "`--devices` names {} for {}: one ordinal a rank",
-                counted(devices.len(), "card"),
-                counted(shards.len(), "rank")
-            )));
+            let message =
+                format!("`--devices` names {} for {}", counted(devices.len(), "card"), counted(shards.len(), "rank"));
+            return Err(
+                Problem::usage(message).hint("name one ordinal a rank: `--devices 0,0,1,1` for 4 ranks on 2 cards")
+            );
         };
         let available = hand.fleet.cards.len();
         if let Some(beyond) = ordinals.iter().find(|ordinal| **ordinal as usize >= available) {

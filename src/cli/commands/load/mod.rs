@@ -117,6 +117,10 @@ pub fn run(args: &LoadArgs, output: &mut Output) -> Result<Exit, Problem> {
     let plan = PlanReport::new(&request, &planned, &notes);
 
     let (result, nvml) = execute(args, &backend, &placement, &plan, output)?;
+    if let Err(LoadFailure { error: LoadError::Options(error), .. }) = result.as_ref().map_err(Box::as_ref) {
+        // Nothing was begun that a report could tell of.
+        return Err(Problem::usage(error));
+    }
     let report = report::Loaded { backend: &backend, nvml: &nvml, planned: &planned, tolerance: args.tolerance }
         .report(plan, &result);
     match output.format {
