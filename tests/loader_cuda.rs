@@ -2,6 +2,14 @@
 //!
 //! Each test describes a machine and runs this same program on it once more, as a child that finds the simulated driver where the real one
 //! would be; the child loads a checkpoint and prints what came of it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a test ends with what it meets, and makes the files and processes it needs"
+)]
 
 mod loader_support;
 
@@ -351,6 +359,7 @@ fn without_a_driver_there_is_a_reason_and_no_panic() {
     }
     let (answer, _) = run_on(four_cards().fault(Fault::cuda_init(803)), &four_ranks());
     assert!(answer.missing.unwrap().contains("CUDA_ERROR_SYSTEM_DRIVER_MISMATCH"));
-    let (answer, _) = run_on(Machine::new(), &Scenario { ordinals: vec![0], devices: vec![0], ..four_ranks() });
-    assert!(answer.missing.is_some() || answer.failure.is_some());
+    // Drivers differ: some do not start without a card, some start and show none.
+    let (answer, _) = run_on(Machine::new(), &four_ranks());
+    assert!(answer.missing.is_some() || answer.failure.is_some_and(|failure| failure.kind == "no such device"));
 }

@@ -1,4 +1,12 @@
 //! What goes wrong while loading, on storage that fails and on cards that lie: a typed error that names the thing, and everything freed.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a test ends with what it meets, and makes the files and processes it needs"
+)]
 
 mod loader_support;
 

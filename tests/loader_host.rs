@@ -1,4 +1,12 @@
 //! Loading onto cards made of host memory: every byte where a naive rule puts it, whatever the split, the buffers and the number of workers.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a test ends with what it meets, and makes the files and processes it needs"
+)]
 
 mod loader_support;
 

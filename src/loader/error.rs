@@ -49,9 +49,9 @@ pub enum LoadError {
     /// The system gave no thread.
     #[error("cannot start a thread to read with")]
     Thread(#[source] std::io::Error),
-    /// A worker ended without saying why.
-    #[error("a reading thread ended unexpectedly: this is a fault of the program")]
-    Worker,
+    /// Something that cannot happen did.
+    #[error("{0}: this is a fault of the program")]
+    Internal(&'static str),
 }
 
 fn more_text(differing: u64) -> String {

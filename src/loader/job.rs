@@ -11,7 +11,7 @@ use super::options::LoadOptions;
 use super::progress::Progress;
 use super::reader::{Files, ReadError};
 use super::scatter::{Piece, pieces_of, scatter};
-use super::staging::{Slot, StagingPlan, Unsent, WorkerStaging};
+use super::staging::{NO_BUFFER, Slot, StagingPlan, Unsent, WorkerStaging};
 use crate::placement::Placement;
 
 /// What went wrong in a step, and where.
@@ -88,9 +88,9 @@ impl Job<'_> {
             while let Some(item) = items.take() {
                 let chunk = &self.chunks[item];
                 let WorkerStaging { read, pack } = staging;
-                let slot = read.take_turn().ok_or(LoadError::Worker)?;
+                let slot = read.take_turn().ok_or(NO_BUFFER)?;
                 self.drain(slot)?;
-                let buffer = slot.exclusive().ok_or(LoadError::Worker)?.bytes_mut();
+                let buffer = slot.exclusive().ok_or(NO_BUFFER)?.bytes_mut();
                 self.files
                     .read(chunk.file, chunk.bytes.start, &mut buffer[..chunk.len()])
                     .map_err(|error| self.read_fault(error, chunk.reads.start))?;
@@ -147,7 +147,7 @@ pub(super) fn run_workers(
         }
         for thread in threads {
             if thread.join().is_err() {
-                failed(LoadError::Worker.into());
+                failed(LoadError::Internal("a reading thread ended unexpectedly").into());
             }
         }
     });

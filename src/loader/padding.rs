@@ -107,19 +107,20 @@ fn outside(run: Runs, written: &[Range<u64>]) -> impl Iterator<Item = Runs> {
 mod tests {
     use super::*;
 
-    fn gaps(run: Range<u64>, written: &[Range<u64>]) -> Vec<Range<u64>> {
-        let written = union(written.to_vec());
-        let run = Runs::contiguous(run.start, run.end - run.start);
-        outside(run, &written).map(|runs| runs.offset..runs.offset + runs.width).collect()
+    /// (start, end) pairs on both sides.
+    fn gaps((start, end): (u64, u64), written: &[(u64, u64)]) -> Vec<(u64, u64)> {
+        let written = union(written.iter().map(|&(start, end)| start..end).collect());
+        let run = Runs::contiguous(start, end - start);
+        outside(run, &written).map(|runs| (runs.offset, runs.offset + runs.width)).collect()
     }
 
     #[test]
     fn what_files_do_not_write_must_be_zero() {
-        assert_eq!(gaps(0..10, &[]), [0..10]);
-        assert_eq!(gaps(0..10, &[0..4, 6..7]), [4..6, 7..10]);
-        assert_eq!(gaps(5..10, &[0..4, 9..20]), [5..9]);
-        assert_eq!(gaps(5..10, &[6..8, 0..6, 7..30]), []);
-        assert_eq!(gaps(5..10, &[12..20]), [5..10]);
-        assert_eq!(gaps(0..3, &[1..2]), [0..1, 2..3]);
+        assert_eq!(gaps((0, 10), &[]), [(0, 10)]);
+        assert_eq!(gaps((0, 10), &[(0, 4), (6, 7)]), [(4, 6), (7, 10)]);
+        assert_eq!(gaps((5, 10), &[(0, 4), (9, 20)]), [(5, 9)]);
+        assert_eq!(gaps((5, 10), &[(6, 8), (0, 6), (7, 30)]), []);
+        assert_eq!(gaps((5, 10), &[(12, 20)]), [(5, 10)]);
+        assert_eq!(gaps((0, 3), &[(1, 2)]), [(0, 1), (2, 3)]);
     }
 }

@@ -3,10 +3,9 @@
 use super::cast::Cast;
 use super::chunks::{Chunk, cast_of, window};
 use super::device::DeviceError;
-use super::error::LoadError;
 use super::job::{Fault, Job};
 use super::pieces::{clip, placed_bytes, portions, target_bytes};
-use super::staging::{Sent, Slot, Turns};
+use super::staging::{NO_BUFFER, Sent, Slot, Turns};
 use crate::placement::{Placement, StridedCopy};
 
 /// One strided part of a chunk for one rank.
@@ -110,9 +109,9 @@ fn send_packed(
     };
     let mut waiting = pieces.iter().flat_map(portions_of).peekable();
     while let Some(first) = waiting.peek().copied() {
-        let slot = pack.take_turn().ok_or(LoadError::Worker)?;
+        let slot = pack.take_turn().ok_or(NO_BUFFER)?;
         job.drain(slot)?;
-        let buffer = slot.exclusive().ok_or(LoadError::Worker)?.bytes_mut();
+        let buffer = slot.exclusive().ok_or(NO_BUFFER)?.bytes_mut();
         let (mut used, mut bytes) = (0, 0);
         let mut copies = Vec::new();
         while let Some(piece) = waiting.next_if(|piece| used + placed_bytes(&piece.copy, piece.cast) <= room) {

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use super::device::{Device, DeviceError, Transfer};
+use super::error::LoadError;
 use super::options::OptionsError;
 use crate::units::Bytes;
 
@@ -55,6 +56,9 @@ impl StagingBuffer {
         self.memory.bytes_mut()
     }
 }
+
+/// A worker asked for a buffer that it does not have, or that copies are still leaving.
+pub(super) const NO_BUFFER: LoadError = LoadError::Internal("a staging buffer is missing or still in use");
 
 /// How the staging memory of a load is divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

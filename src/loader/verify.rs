@@ -6,14 +6,13 @@ use std::sync::{Mutex, PoisonError};
 use super::cast::Cast;
 use super::chunks::cast_of;
 use super::device::Runs;
-use super::error::LoadError;
 use super::job::{Fault, Job, run_workers};
 use super::options::Verify;
 use super::padding::{ZeroRuns, zero_runs};
 use super::pieces::{portions, target_bytes};
 use super::sample::samples;
 use super::scatter::{Piece, pack_rows, pieces_of};
-use super::staging::{StagingBuffer, WorkerStaging};
+use super::staging::{NO_BUFFER, StagingBuffer, WorkerStaging};
 use crate::placement::{Destination, SourceRead, StridedCopy};
 
 /// A byte on a card that is not what its file says.
@@ -127,7 +126,7 @@ impl Comparison<'_, '_> {
     fn chunk(&mut self, chunk: usize, ranks: &mut Vec<Vec<Piece>>, staging: &mut WorkerStaging) -> Result<(), Fault> {
         let chunk = &self.job.chunks[chunk];
         let WorkerStaging { read, pack } = staging;
-        let (file, card) = read.pair().ok_or(LoadError::Worker)?;
+        let (file, card) = read.pair().ok_or(NO_BUFFER)?;
         self.read(chunk.file, chunk.bytes.start, &mut file.bytes_mut()[..chunk.len()], chunk.reads.start)?;
         pieces_of(self.job.placement, chunk, ranks);
         for (rank, pieces) in ranks.iter().enumerate() {
@@ -142,7 +141,7 @@ impl Comparison<'_, '_> {
     fn samples_of(&mut self, index: usize, staging: &mut WorkerStaging) -> Result<(), Fault> {
         let read: &SourceRead = &self.job.placement.reads[index];
         let WorkerStaging { read: buffers, pack } = staging;
-        let (file, card) = buffers.pair().ok_or(LoadError::Worker)?;
+        let (file, card) = buffers.pair().ok_or(NO_BUFFER)?;
         for destination in &read.destinations {
             let Destination { rank, tensor, copy, cast } = *destination;
             let (cast, largest) = (cast_of(cast), file.bytes().len() as u64);
@@ -189,7 +188,7 @@ impl Comparison<'_, '_> {
                     pack_rows(&portion, cast, file, expected);
                     self.findings.compare(rank, tensor, runs, expected, found);
                 }
-                (Some(_), None) => return Err(LoadError::Worker.into()),
+                (Some(_), None) => return Err(NO_BUFFER.into()),
                 (None, _) => self.compare_rows(rank, tensor, &portion, file, found),
             }
             self.job.progress.add_compared(rank, self.findings.compared - before);
@@ -208,7 +207,7 @@ impl Comparison<'_, '_> {
 
     /// Zero runs, all of them or samples.
     fn zeros(&mut self, ZeroRuns { rank, tensor, runs }: ZeroRuns, staging: &mut WorkerStaging) -> Result<(), Fault> {
-        let (zeros, card) = staging.read.pair().ok_or(LoadError::Worker)?;
+        let (zeros, card) = staging.read.pair().ok_or(NO_BUFFER)?;
         let largest = card.bytes().len() as u64;
         // The runs as a copy of themselves, so that the same arithmetic cuts them.
         let whole = StridedCopy {

@@ -10,7 +10,8 @@ use std::sync::{Arc, OnceLock};
 use cudarc::driver::sys::{self, CUcontext, CUdevice, CUdeviceptr, CUevent, CUmemorytype, CUstream, CUuuid};
 
 use super::{
-    Arena, Cards, Device, DeviceError, DeviceIdentity, DeviceKind, DeviceMemory, DriverCode, Runs, Transfer, Uuid,
+    Arena, Cards, Device, DeviceError, DeviceIdentity, DeviceKind, DeviceMemory, DriverCode, DriverMissing, Runs,
+    Transfer, Uuid,
 };
 use crate::loader::staging::{StagingBuffer, StagingMemory};
 use crate::placement::StridedCopy;
@@ -72,32 +73,11 @@ driver_functions! {
 
 // Numbers of `cuda.h`.
 const SUCCESS: u32 = 0;
-const OUT_OF_MEMORY: u32 = 2;
 const HOST_ALLOC_PORTABLE: c_uint = 1;
 const STREAM_NON_BLOCKING: c_uint = 1;
 const EVENT_BLOCKING_SYNC_WITHOUT_TIMING: c_uint = 3;
 /// The largest pitch of a strided copy (`CU_DEVICE_ATTRIBUTE_MAX_PITCH` of every card so far); wider ones go row by row.
 const MAX_PITCH: u64 = i32::MAX as u64;
-
-/// Uncorrectable memory errors: `ECC_UNCORRECTABLE`.
-const ECC: u32 = 214;
-/// The card or its context is beyond use: `DEVICE_UNAVAILABLE`, `NO_DEVICE`, `NVLINK_UNCORRECTABLE`, `CONTAINED`, `CONTEXT_IS_DESTROYED`,
-/// `LAUNCH_FAILED` (we launch nothing: it is what a card that left the bus answers), `UNKNOWN`.
-const LOST: [u32; 7] = [46, 100, 220, 226, 709, 719, 999];
-
-/// Why CUDA cannot be used here.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum DriverMissing {
-    /// No driver library.
-    #[error("no NVIDIA driver is installed here (`libcuda.so.1` not found)")]
-    NotInstalled,
-    /// A library without a function that is needed.
-    #[error("the NVIDIA driver is too old, or not one: it has no `{0}`")]
-    Symbol(&'static str),
-    /// The driver does not start.
-    #[error("the NVIDIA driver does not start: {0}")]
-    Init(DriverCode),
-}
 
 impl Api {
     /// The driver, loaded and started once per process.
@@ -126,16 +106,7 @@ impl Api {
 
     /// A result as an error with its kind.
     fn check(&self, device: &str, call: &'static str, code: u32) -> Result<(), DeviceError> {
-        if code == SUCCESS {
-            return Ok(());
-        }
-        let (device, driver) = (device.to_owned(), self.code(code));
-        Err(match code {
-            OUT_OF_MEMORY => DeviceError::OutOfMemory { device, requested: None, memory: None },
-            ECC => DeviceError::Ecc { device, call, code: driver },
-            _ if LOST.contains(&code) => DeviceError::Lost { device, call, code: driver },
-            _ => DeviceError::Driver { device, call, code: driver },
-        })
+        if code == SUCCESS { Ok(()) } else { Err(DeviceError::of_code(device, call, self.code(code))) }
     }
 }
 
@@ -358,7 +329,7 @@ impl Device for CudaDevice {
         // Portable: page-locked for every card, not only for this one. Not write-combined, which would be slow to pack from.
         // SAFETY: writes one address; the context is current.
         let code = unsafe { (context.api.host_allocate)(&raw mut address, bytes, HOST_ALLOC_PORTABLE) };
-        if code == OUT_OF_MEMORY {
+        if code == super::error::OUT_OF_MEMORY {
             let (device, code) = (context.label.clone(), context.api.code(code));
             return Err(DeviceError::Staging { device, requested: Bytes(bytes as u64), code });
         }

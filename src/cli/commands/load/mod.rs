@@ -202,6 +202,6 @@ fn exit_of(failure: &LoadFailure) -> Exit {
         | LoadError::HostMemory { .. }
         | LoadError::Cancelled
         | LoadError::Thread(_)
-        | LoadError::Worker => Exit::CannotTell,
+        | LoadError::Internal(_) => Exit::CannotTell,
     }
 }
