@@ -1,4 +1,5 @@
 //! Published Transformers runs against plans.
+#![allow(dead_code, reason = "each test uses a part")]
 
 use serde_json::Value;
 use shardfit::engines::transformers::{Transformers, flag};
