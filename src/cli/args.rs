@@ -66,6 +66,8 @@ pub enum Command {
     Probe(super::commands::probe::ProbeArgs),
     /// The cards live: memory by holder, utilisation, history, processes
     Top(super::commands::top::TopArgs),
+    /// The JSON Schema of a report
+    Schema(super::commands::schema::SchemaArgs),
 }
 
 /// Which cards.

@@ -17,6 +17,7 @@ use crate::planning::{ModelSource, PlanRequest, VersionSource};
 use crate::probe::{NvmlProbe, Probe, ProbeError, Wanted};
 use crate::profiles::gpus::{GpuCatalogue, SelectGpuError};
 use crate::profiles::models::{SelectModelError, built_in_model};
+use crate::sources::gguf::GgufModel;
 use crate::sources::{self, HubSettings, Origin, SourceError};
 use crate::units::Bytes;
 
@@ -43,6 +44,9 @@ const NAMED: usize = 3;
 /// When there is no such model, or its facts do not suffice.
 pub fn model(text: &str) -> Result<ResolvedModel, Problem> {
     let path = Path::new(text);
+    if path.exists() && path.extension().is_some_and(|extension| extension == "gguf") {
+        return Err(gguf(path));
+    }
     if path.exists() {
         let source = sources::open_path(path).map_err(bad_source)?;
         return from_source(source, path);
@@ -65,6 +69,21 @@ pub fn model(text: &str) -> Result<ResolvedModel, Problem> {
             problem = problem.hint("name a folder, a `config.json`, or `organisation/name`");
             Err(with_nearest(problem, &nearest))
         }
+    }
+}
+
+/// A GGUF file is read, but no engine whose memory model is known runs it.
+fn gguf(path: &Path) -> Problem {
+    match GgufModel::open(path) {
+        Err(error) => Problem::usage(error).hint("download the file again"),
+        Ok(model) => Problem::cannot_tell(format!(
+            "`{}` holds {} of {} weights in {} tensors, and the memory model of llama.cpp, which runs it, is not in this version",
+            path.display(),
+            model.total_bytes(),
+            model.architecture().unwrap_or("unnamed"),
+            model.tensors().count()
+        ))
+        .hint("plan the same model's `config.json` or Hub id under vLLM or Transformers"),
     }
 }
 

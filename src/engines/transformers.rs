@@ -14,7 +14,7 @@ use super::{
 use crate::hardware::Card;
 use crate::model::{Instances, LayerCache, Model, Part};
 use crate::profiles::{TransformersProfile, transformers_profile};
-use crate::sharding::{Device, DeviceMap, Generated, ShardingRules, device_share};
+use crate::sharding::{Device, DeviceMap, ExpertRule, Generated, ShardingRules, device_share};
 use crate::units::{Basis, Bytes, DType, Estimate, Formula, Tokens};
 
 /// Hugging Face Transformers with accelerate.
@@ -144,6 +144,8 @@ fn rules(model: &Model, dtype: DType) -> ShardingRules {
         share_tied: true,
         repeat_kv_heads: false,
         floor_groups: false,
+        experts: ExpertRule::AsStored,
+        dtypes: Vec::new(),
         dtype,
         stages: Vec::new(),
         generated: frequencies.collect(),
@@ -318,8 +320,11 @@ impl Load<'_> {
 
     /// Cache of all sequences at a length. Sliding layers keep the whole text until the step after the prefill.
     fn kv(&self, groups: &[KvGroup], length: u64) -> Bytes {
-        let per_token: Bytes = groups.iter().map(|g| g.page_bytes * g.layers).sum();
-        per_token * self.batch * length
+        let of = |g: &KvGroup| match g.cache {
+            LayerCache::State(_) => g.page_bytes * g.layers,
+            _ => g.page_bytes * g.layers * length,
+        };
+        groups.iter().map(of).sum::<Bytes>() * self.batch
     }
 
     /// The larger of a decode step (one layer's keys twice) and a prefill of the whole length, plus logits where the head is.
@@ -334,7 +339,8 @@ impl Load<'_> {
                     .saturating_add(f.saturating_mul(constants.feed_forward_bytes * wide)),
             ),
         );
-        let decode = groups.iter().map(|g| Bytes(g.page_bytes.0 / 2) * rows).max().unwrap_or(Bytes::ZERO);
+        let keyed = groups.iter().filter(|g| !matches!(g.cache, LayerCache::State(_)));
+        let decode = keyed.map(|g| Bytes(g.page_bytes.0 / 2) * rows).max().unwrap_or(Bytes::ZERO);
         let has_head = totals.tensors.iter().any(|t| t.part == Part::LmHead);
         // From 4.45 on `generate` keeps the last position only; before, all positions in the model's type and once in float32.
         let positions = if self.version >= (Version { major: 4, minor: 45, patch: 0 }) { self.batch } else { rows };
@@ -421,12 +427,15 @@ impl Load<'_> {
     }
 }
 
-/// Bytes of one token in one layer.
+/// Bytes of one token in one layer; of a sequence's whole state where a layer keeps one.
 fn token_bytes(cache: &LayerCache, dtype: DType) -> Bytes {
-    match *cache {
-        LayerCache::Full { kv_heads, key_width, value_width }
-        | LayerCache::Sliding { kv_heads, key_width, value_width, .. } => {
-            dtype.size(kv_heads.saturating_mul(key_width.saturating_add(value_width)))
+    let elements = match *cache {
+        // Transformers unfolds the latent vector and keeps the keys and values of all heads.
+        LayerCache::Latent { heads, key_width, value_width, .. } => {
+            heads.saturating_mul(key_width.saturating_add(value_width))
         }
-    }
+        LayerCache::State(state) => state.convolution_elements(1).saturating_add(state.recurrent_elements(1)),
+        other => other.token_elements().unwrap_or(0),
+    };
+    dtype.size(elements)
 }

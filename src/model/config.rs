@@ -193,6 +193,15 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// The rotated share of a head's width, by a factor with the default of the model's own config class.
+    ///
+    /// # Errors
+    /// When the factor is present and no number.
+    pub fn rotated(&self, head_width: u64, name: &str, default: f64) -> Result<u64, ConfigError> {
+        let factor = self.optional_f64(name)?.unwrap_or(default).clamp(0.0, 1.0);
+        Ok((head_width as f64 * factor) as u64)
+    }
+
     /// A text.
     ///
     /// # Errors

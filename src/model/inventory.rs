@@ -29,12 +29,7 @@ impl TensorTemplate {
 
     /// The names it stands for.
     pub fn names(&self) -> Vec<String> {
-        match &self.instances {
-            Instances::First | Instances::Last => vec![self.name.clone()],
-            Instances::Layers(layers) => {
-                layers.iter().map(|layer| self.name.replacen("{}", &layer.to_string(), 1)).collect()
-            }
-        }
+        self.instances.names(&self.name)
     }
 }
 
@@ -92,7 +87,7 @@ impl Model {
                 all.push(TensorTemplate { name, instances: module.instances.clone(), part: module.part, dtype, shape });
             };
             match &module.kind {
-                Kind::Linear { input, output, bias: has_bias } => {
+                Kind::Linear { input, output, bias: has_bias } | Kind::Conv1d { input, output, bias: has_bias } => {
                     let rows = output.iter().map(|s| s.rows).fold(0, u64::saturating_add);
                     for tensor in &self.format(module).tensors {
                         push(&tensor.name, tensor.shape(*input, rows), tensor.dtype.or(dtype));
@@ -105,6 +100,26 @@ impl Model {
                 Kind::Vectors { width, names } => {
                     for name in *names {
                         push(name, vec![*width], dtype);
+                    }
+                }
+                Kind::Rows { output, parameters } => {
+                    let rows = output.iter().map(|s| s.rows).fold(0, u64::saturating_add);
+                    for parameter in parameters {
+                        let shape = std::iter::once(rows).chain(parameter.inner.iter().copied()).collect();
+                        push(parameter.name, shape, dtype);
+                    }
+                }
+                Kind::Stack(stack) => {
+                    push(stack.name, stack.shape(), dtype);
+                    if let Some(bias) = stack.bias {
+                        push(bias, vec![u64::from(stack.experts), stack.rows()], dtype);
+                    }
+                }
+                Kind::HeadVectors { heads, width } => push("weight", vec![heads.rows, *width], dtype),
+                Kind::Buffers(_) => {}
+                Kind::Tensors(tensors) => {
+                    for (name, shape) in tensors {
+                        push(name, shape.clone(), dtype);
                     }
                 }
             }

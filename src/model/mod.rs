@@ -11,15 +11,17 @@ mod part;
 mod rope;
 mod storage;
 
+use std::sync::LazyLock;
+
 use serde_json::Value;
 
 pub use architectures::FAMILIES;
-pub use cache::{CacheGroup, LayerCache};
+pub use cache::{CacheGroup, LayerCache, StateCache, StateKind};
 pub use checkpoint::{Checkpoint, CheckpointFile, CheckpointTensor, DuplicateTensor, FileLocation};
 pub use config::ConfigError;
 pub use index::IndexSet;
 pub use inventory::{Disagreement, TensorTemplate};
-pub use module::{Instances, Kind, Module, Role, Segment, SegmentKind};
+pub use module::{Buffer, ExpertStack, Instances, Kind, Module, Role, RowParameter, Segment, SegmentKind};
 pub use part::Part;
 pub use rope::{Rope, RopeScaling};
 pub use storage::{Axis, Dim, Format, Quantization, StoredTensor, bias};
@@ -50,6 +52,8 @@ pub struct Model {
     pub kv_heads: u64,
     /// Width of an attention head.
     pub head_width: u64,
+    /// Routed experts; `None` for models without.
+    pub experts: Option<Experts>,
     /// Vocabulary without padding.
     pub vocab_size: u64,
     /// Whether the head shares the embedding.
@@ -67,6 +71,22 @@ pub struct Model {
     /// Formats of matrices that are not quantised.
     plain: Format,
 }
+
+/// Facts on routed experts that activation peaks and refusals need.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Experts {
+    /// Layers that have them.
+    pub layers: IndexSet,
+    /// Routed experts of a layer.
+    pub count: u64,
+    /// Experts that one token visits.
+    pub per_token: u64,
+    /// Width of an expert.
+    pub intermediate_size: u64,
+}
+
+/// Format of plain matrices that are stored `input × output`.
+static TRANSPOSED: LazyLock<Format> = LazyLock::new(Format::transposed);
 
 impl Model {
     /// Derives a model from its `config.json` and, where a publisher keeps the quantisation apart, its `hf_quant_config.json`.
@@ -98,6 +118,7 @@ impl Model {
     pub fn format(&self, module: &Module) -> &Format {
         match &self.quantization {
             Some(quantization) if quantization.applies_to(module) => &quantization.format,
+            Some(_) | None if matches!(module.kind, Kind::Conv1d { .. }) => &TRANSPOSED,
             Some(_) | None => &self.plain,
         }
     }
@@ -105,7 +126,7 @@ impl Model {
     /// Parameters before quantisation, shared ones once: the figure on a model card.
     #[must_use]
     pub fn parameters(&self) -> u64 {
-        let own = self.modules.iter().filter(|m| m.tied_to.is_none());
+        let own = self.modules.iter().filter(|m| m.tied_to.is_none() && !m.is_buffer());
         own.map(|m| m.parameters().saturating_mul(m.instances.count())).fold(0, u64::saturating_add)
     }
 }

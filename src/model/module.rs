@@ -10,22 +10,151 @@ pub enum Role {
     TokenEmbedding,
     /// Position → hidden state.
     PositionEmbedding,
+    /// Position in an image → hidden state of a vision tower.
+    PatchPositionEmbedding,
+    /// Between an embedding and a hidden state of another width.
+    EmbeddingProjection,
     /// Hidden state → logits.
     LmHead,
     /// Layer norm over the hidden state.
     Norm,
     /// Norm of queries or keys, one head wide or as wide as all heads.
     QueryKeyNorm,
+    /// Norm of queries or keys with weights of its own for each head.
+    PerHeadNorm,
     /// Queries, keys and values (one module each, or stored fused).
     QueryKeyValue,
     /// Attention heads → hidden state.
     AttentionOutput,
+    /// One learned logit a query head that takes attention away from all tokens.
+    Sinks,
+    /// Hidden state → low-rank queries, or latent vector and rotated key (MLA).
+    LatentDown,
+    /// Norm of low-rank queries or of the latent vector.
+    LatentNorm,
+    /// Low-rank queries → queries of all heads.
+    LatentQuery,
+    /// Latent vector → keys and values of all heads.
+    LatentKeyValue,
+    /// Low-rank queries → queries of the indexer that selects tokens.
+    IndexerQuery,
+    /// Hidden state → key of the indexer.
+    IndexerKey,
+    /// Norm of the indexer's key.
+    IndexerNorm,
+    /// Hidden state → weights of the indexer's heads.
+    IndexerWeights,
     /// First matrices of a gated feed-forward layer.
     GateUp,
     /// First matrix of a feed-forward layer without a gate.
     Up,
     /// Last matrix of a feed-forward layer.
     Down,
+    /// Hidden state → one score an expert.
+    Router,
+    /// Added to the scores when experts are chosen; a buffer, not a parameter.
+    RouterBias,
+    /// Hidden state → a narrower one that the experts work on.
+    ExpertLatentDown,
+    /// The experts' narrow state → hidden state.
+    ExpertLatentUp,
+    /// First matrices of a routed expert with a gate.
+    ExpertGateUp,
+    /// First matrix of a routed expert without a gate.
+    ExpertUp,
+    /// Last matrix of a routed expert.
+    ExpertDown,
+    /// First matrices of the experts every token visits.
+    SharedExpertGateUp,
+    /// First matrix of a shared expert without a gate.
+    SharedExpertUp,
+    /// Last matrix of the shared experts.
+    SharedExpertDown,
+    /// Hidden state → how much of the shared experts' output is taken.
+    SharedExpertGate,
+    /// Hidden state → everything that a state layer works on.
+    StateIn,
+    /// Hidden state → the gates of a state layer that are computed apart.
+    StateGates,
+    /// Short convolution of a state layer, one kernel a channel.
+    StateConvolution,
+    /// Parameters of a state layer that each head (for Mamba 1: each channel) has of its own, by which its state fades: `A_log`.
+    StateDecay,
+    /// Other parameters that each head or channel has of its own: `D`, `dt_bias`.
+    StateHeads,
+    /// Channels → step, B and C of Mamba 1.
+    StateSelection,
+    /// Low-rank step → step of each channel (Mamba 1).
+    StateStep,
+    /// Norm inside a state layer that each channel has a weight of.
+    StateNorm,
+    /// Norm inside a state layer that all heads share.
+    StateSharedNorm,
+    /// Channels of a state layer → hidden state.
+    StateOut,
+    /// Anything that has no part in the above: convolutions over patches, projectors that are no feed-forward layer.
+    Other,
+}
+
+impl Role {
+    /// Whether modules of this role are matrices that quantisation schemes apply to unless told otherwise.
+    ///
+    /// Routers, gates of one feature and low-rank or indexing helpers are matrices too; which of them a scheme leaves alone is its own list.
+    #[must_use]
+    pub const fn is_matrix(self) -> bool {
+        match self {
+            Self::QueryKeyValue
+            | Self::AttentionOutput
+            | Self::LatentDown
+            | Self::LatentQuery
+            | Self::LatentKeyValue
+            | Self::IndexerQuery
+            | Self::IndexerKey
+            | Self::IndexerWeights
+            | Self::GateUp
+            | Self::Up
+            | Self::Down
+            | Self::ExpertLatentDown
+            | Self::ExpertLatentUp
+            | Self::ExpertGateUp
+            | Self::ExpertUp
+            | Self::ExpertDown
+            | Self::SharedExpertGateUp
+            | Self::SharedExpertUp
+            | Self::SharedExpertDown
+            | Self::SharedExpertGate
+            | Self::StateIn
+            | Self::StateGates
+            | Self::StateSelection
+            | Self::StateStep
+            | Self::StateOut => true,
+            Self::TokenEmbedding
+            | Self::PositionEmbedding
+            | Self::LmHead
+            | Self::Norm
+            | Self::QueryKeyNorm
+            | Self::PerHeadNorm
+            | Self::Sinks
+            | Self::LatentNorm
+            | Self::IndexerNorm
+            | Self::Router
+            | Self::RouterBias
+            | Self::StateConvolution
+            | Self::StateDecay
+            | Self::StateHeads
+            | Self::StateNorm
+            | Self::StateSharedNorm
+            | Self::PatchPositionEmbedding
+            | Self::EmbeddingProjection
+            | Self::Other => false,
+        }
+    }
+
+    /// Whether the module belongs to a routed expert.
+    #[must_use]
+    pub const fn is_routed_expert(self) -> bool {
+        matches!(self, Self::ExpertGateUp | Self::ExpertUp | Self::ExpertDown)
+    }
 }
 
 /// Which model modules one template stands for.
@@ -37,6 +166,15 @@ pub enum Instances {
     Last,
     /// One module in each of these layers; `{}` in the path is the layer.
     Layers(IndexSet),
+    /// One module for each expert in each of these layers; the first `{}` in the path is the layer, the second the expert.
+    Experts {
+        /// The layers.
+        layers: IndexSet,
+        /// Experts of a layer, numbered from 0.
+        experts: u32,
+    },
+    /// One module in each of these blocks of a tower beside the layers; `{}` in the path is the block.
+    Blocks(IndexSet),
 }
 
 impl Instances {
@@ -45,7 +183,23 @@ impl Instances {
     pub fn count(&self) -> u64 {
         match self {
             Self::First | Self::Last => 1,
-            Self::Layers(layers) => layers.len(),
+            Self::Layers(layers) | Self::Blocks(layers) => layers.len(),
+            Self::Experts { layers, experts } => layers.len().saturating_mul(u64::from(*experts)),
+        }
+    }
+
+    /// The numbers that `name` stands for put into its `{}`.
+    #[must_use]
+    pub fn names(&self, name: &str) -> Vec<String> {
+        let at = |name: &str, index: u32| name.replacen("{}", &index.to_string(), 1);
+        match self {
+            Self::First | Self::Last => vec![name.to_owned()],
+            Self::Layers(layers) | Self::Blocks(layers) => layers.iter().map(|layer| at(name, layer)).collect(),
+            Self::Experts { layers, experts } => layers
+                .iter()
+                .map(|layer| at(name, layer))
+                .flat_map(|name| (0..*experts).map(move |expert| at(&name, expert)))
+                .collect(),
         }
     }
 }
@@ -68,6 +222,15 @@ pub enum SegmentKind {
     QueryHeads(u64),
     /// Key or value heads: whole heads, replicated when ranks outnumber them.
     KeyValueHeads(u64),
+    /// Groups that heads of a state layer share: divided where they divide; a single one is on every rank.
+    StateGroups(u64),
+    /// Queries, keys and values of one attention, stored group by group: the group's query heads, its key head, its value head.
+    HeadGroups {
+        /// Query heads of all groups together.
+        query_heads: u64,
+        /// Groups, which is to say key/value heads.
+        groups: u64,
+    },
 }
 
 /// A module's parameters.
@@ -75,6 +238,15 @@ pub enum SegmentKind {
 pub enum Kind {
     /// A matrix `output × input`, with a bias of its output width or none. Quantisation schemes apply to these.
     Linear {
+        /// Input features.
+        input: u64,
+        /// Output features by meaning, in storage order.
+        output: Vec<Segment>,
+        /// Whether there is a bias.
+        bias: bool,
+    },
+    /// As [`Kind::Linear`], stored `input × output` (the `Conv1D` of GPT-2).
+    Conv1d {
         /// Input features.
         input: u64,
         /// Output features by meaning, in storage order.
@@ -96,6 +268,81 @@ pub enum Kind {
         /// Parameter names.
         names: &'static [&'static str],
     },
+    /// Parameters whose first dimension counts features with a meaning: convolution kernels, one number a head, embeddings of a tower.
+    Rows {
+        /// First dimension by meaning.
+        output: Vec<Segment>,
+        /// The parameters.
+        parameters: Vec<RowParameter>,
+    },
+    /// A vector of `width` for each head: one parameter, `weight`.
+    HeadVectors {
+        /// The heads; as many rows.
+        heads: Segment,
+        /// Features of a head.
+        width: u64,
+    },
+    /// Parameters of other shapes, kept whole: name and shape of each.
+    Tensors(Vec<(String, Vec<u64>)>),
+    /// No parameters: tensors that are computed at load and saved nowhere.
+    Buffers(Vec<Buffer>),
+    /// Matrices of all experts of a layer in one tensor.
+    Stack(ExpertStack),
+}
+
+/// A tensor of [`Kind::Buffers`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Buffer {
+    /// Suffix.
+    pub name: &'static str,
+    /// Element type, whatever that of the model.
+    pub dtype: DType,
+    /// Shape.
+    pub shape: Vec<u64>,
+}
+
+/// A parameter of [`Kind::Rows`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowParameter {
+    /// Parameter suffix.
+    pub name: &'static str,
+    /// Dimensions after the first.
+    pub inner: Vec<u64>,
+}
+
+/// How a checkpoint keeps the matrices of all experts of a layer in one tensor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExpertStack {
+    /// Experts.
+    pub experts: u32,
+    /// Input features.
+    pub input: u64,
+    /// Output features by meaning.
+    pub output: Vec<Segment>,
+    /// Parameter suffix.
+    pub name: &'static str,
+    /// Suffix of a bias `experts × output features`, where there is one.
+    pub bias: Option<&'static str>,
+    /// Whether a matrix lies as `input × output` instead of `output × input`.
+    pub transposed: bool,
+    /// Whether the experts are folded into the rows: two dimensions instead of three.
+    pub folded: bool,
+}
+
+impl ExpertStack {
+    /// Output features of one expert.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.output.iter().map(|s| s.rows).fold(0, u64::saturating_add)
+    }
+
+    /// Shape of the tensor.
+    #[must_use]
+    pub fn shape(&self) -> Vec<u64> {
+        let experts = u64::from(self.experts);
+        let (outer, inner) = if self.transposed { (self.input, self.rows()) } else { (self.rows(), self.input) };
+        if self.folded { vec![experts.saturating_mul(outer), inner] } else { vec![experts, outer, inner] }
+    }
 }
 
 /// One module, standing for all its instances.
@@ -128,12 +375,33 @@ impl Module {
     #[must_use]
     pub fn parameters(&self) -> u64 {
         match &self.kind {
-            Kind::Linear { input, output, bias } => {
-                let rows: u64 = output.iter().map(|s| s.rows).sum();
+            Kind::Linear { input, output, bias } | Kind::Conv1d { input, output, bias } => {
+                let rows = output.iter().map(|s| s.rows).fold(0, u64::saturating_add);
                 rows.saturating_mul(input.saturating_add(u64::from(*bias)))
             }
             Kind::Table { rows, width } => rows.saturating_mul(*width),
             Kind::Vectors { width, names } => width.saturating_mul(names.len() as u64),
+            Kind::HeadVectors { heads, width } => heads.rows.saturating_mul(*width),
+            Kind::Buffers(_) => 0,
+            Kind::Tensors(tensors) => {
+                let elements = |shape: &[u64]| shape.iter().copied().fold(1, u64::saturating_mul);
+                tensors.iter().map(|(_, shape)| elements(shape)).fold(0, u64::saturating_add)
+            }
+            Kind::Rows { output, parameters } => {
+                let rows = output.iter().map(|s| s.rows).fold(0, u64::saturating_add);
+                let inner = |p: &RowParameter| p.inner.iter().copied().fold(rows, u64::saturating_mul);
+                parameters.iter().map(inner).fold(0, u64::saturating_add)
+            }
+            Kind::Stack(stack) => {
+                let matrix = stack.rows().saturating_mul(stack.input.saturating_add(u64::from(stack.bias.is_some())));
+                matrix.saturating_mul(u64::from(stack.experts))
+            }
         }
+    }
+
+    /// Whether its tensors are saved with the checkpoint but are no parameters.
+    #[must_use]
+    pub fn is_buffer(&self) -> bool {
+        self.role == Role::RouterBias
     }
 }

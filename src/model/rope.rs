@@ -18,8 +18,10 @@ pub struct Rope {
 /// `rope_scaling` of a config.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum RopeScaling {
-    /// None (`default`, `mrope`).
+    /// None (`default`).
     None,
+    /// Sections of a head rotate by time, height and width of an image (`mrope`).
+    Multimodal,
     /// `linear`: positions divided by the factor.
     Linear(f64),
     /// `dynamic`: NTK-aware, by the factor.
@@ -49,6 +51,21 @@ impl RopeScaling {
         let Some(scaling) = fields.get("rope_scaling").or_else(|| fields.get("rope_parameters")) else {
             return Ok(Self::None);
         };
+        Self::from_object(scaling, fields, max_position)
+    }
+
+    /// As [`RopeScaling::from_config`], for configs that may state the scaling of full attention and of windows apart.
+    ///
+    /// # Errors
+    /// As [`RopeScaling::from_config`].
+    pub fn of_full_attention(fields: &Fields<'_>, max_position: u64) -> Result<Self, ConfigError> {
+        match fields.get("rope_parameters").and_then(|parameters| parameters.get("full_attention")) {
+            Some(scaling) => Self::from_object(scaling, fields, max_position),
+            None => Self::from_config(fields, max_position),
+        }
+    }
+
+    fn from_object(scaling: &Value, fields: &Fields<'_>, max_position: u64) -> Result<Self, ConfigError> {
         let scaling = Fields::new(scaling).map_err(|_| ConfigError::Wrong {
             field: "rope_scaling".to_owned(),
             found: scaling.to_string(),
@@ -77,6 +94,7 @@ impl RopeScaling {
                 .map_or_else(|| fields.u64_or(&["original_max_position_embeddings"], max_position), Ok)
         };
         Ok(match kind {
+            "default" | "mrope" if scaling.get("mrope_section").is_some() => Self::Multimodal,
             "default" | "mrope" | "proportional" => Self::None,
             "linear" => Self::Linear(factor()?),
             "dynamic" => Self::Dynamic(factor()?),

@@ -85,7 +85,17 @@ impl Format {
     /// One weight, `output × input`.
     #[must_use]
     pub fn plain() -> Self {
-        let dims = vec![Dim::each(Axis::Output), Dim::each(Axis::Input)];
+        Self::weight([Axis::Output, Axis::Input])
+    }
+
+    /// One weight, `input × output`.
+    #[must_use]
+    pub fn transposed() -> Self {
+        Self::weight([Axis::Input, Axis::Output])
+    }
+
+    fn weight(axes: [Axis; 2]) -> Self {
+        let dims = axes.into_iter().map(Dim::each).collect();
         Self { tensors: vec![StoredTensor { name: "weight".to_owned(), dtype: None, dims }] }
     }
 }
@@ -169,9 +179,8 @@ impl Quantization {
     #[must_use]
     pub fn applies_to(&self, module: &Module) -> bool {
         let by_role = match module.role {
-            Role::QueryKeyValue | Role::AttentionOutput | Role::GateUp | Role::Up | Role::Down => true,
             Role::LmHead => self.lm_head,
-            Role::TokenEmbedding | Role::PositionEmbedding | Role::Norm | Role::QueryKeyNorm => false,
+            role => role.is_matrix(),
         };
         by_role && !self.excluded.iter().any(|name| module.path.contains(name.as_str()))
     }

@@ -10,7 +10,7 @@ use crate::units::DType;
 /// copy, and those outside it become several copies.
 pub(super) fn strided(copy: &BoxCopy, stored: DType, held: DType, target_shape: &[u64]) -> Option<Vec<StridedCopy>> {
     let shape = &copy.source.shape;
-    if copy.elements() == 0 {
+    if copy.elements_each() == 0 {
         return Some(Vec::new());
     }
     if shape.len() != copy.from.len() || target_shape.len() != copy.to.len() || shape.len() != target_shape.len() {
@@ -92,7 +92,7 @@ mod tests {
     /// Moves bytes as the copies say and compares with indexing element by element.
     fn check(shape: &[u64], from: &[Range<u64>], to: &[u64], target_shape: &[u64]) -> usize {
         let source = SourceTensor { name: "t".into(), dtype: Some(DType::U8), shape: shape.to_vec() };
-        let copy = BoxCopy { source, from: from.to_vec(), to: to.to_vec() };
+        let copy = BoxCopy { source, from: from.to_vec(), to: to.to_vec(), experts: None };
         let copies = strided(&copy, DType::U8, DType::U8, target_shape).unwrap();
         let size = |s: &[u64]| s.iter().product::<u64>() as usize;
         let data: Vec<u8> = (0..size(shape)).map(|i| (i % 251) as u8 + 1).collect();
@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn a_conversion_into_twice_the_columns_stays_in_rows() {
         let source = SourceTensor { name: "t".into(), dtype: Some(DType::F32), shape: vec![4, 6] };
-        let copy = BoxCopy { source, from: vec![0..4, 0..6], to: vec![0, 0] };
+        let copy = BoxCopy { source, from: vec![0..4, 0..6], to: vec![0, 0], experts: None };
         let copies = strided(&copy, DType::F32, DType::BF16, &[4, 12]).unwrap();
         let runs: Vec<_> = copies.iter().map(|c| (c.rows, c.width, c.source_pitch, c.target_pitch)).collect();
         assert_eq!(runs, [(4, 24, 24, 24)]);

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::boxes::strided;
 use super::{
     Destination, FileRange, Generator, PlacedFill, PlacedTensor, Placement, RankPlacement, SourceFile, SourceRead,
-    TENSOR_ALIGNMENT,
+    StridedCopy, TENSOR_ALIGNMENT,
 };
 use crate::model::{Checkpoint, CheckpointTensor};
 use crate::sharding::{BoxCopy, Fill, RankTensor, Where};
@@ -96,10 +96,10 @@ impl Builder<'_> {
             if matches!(template.fill, Fill::Alias(_)) {
                 continue;
             }
-            for layer in places(&template.place) {
+            for place in places(&template.place) {
                 let bytes = template.bytes_each() * template.copies;
                 let placed = PlacedTensor {
-                    name: at_layer(&template.name, layer),
+                    name: place.name(&template.name),
                     part: template.part,
                     dtype: template.dtype,
                     shape: template.shape.clone(),
@@ -109,7 +109,7 @@ impl Builder<'_> {
                 };
                 end = round_up(end.saturating_add(bytes.0), TENSOR_ALIGNMENT);
                 tensors.push(placed);
-                self.fill(index, request.rank, template, layer, &mut tensors)?;
+                self.fill(index, request.rank, template, place, &mut tensors)?;
             }
         }
         Ok(RankPlacement { rank: request.rank, device: request.device, arena: Bytes(end), tensors })
@@ -121,7 +121,7 @@ impl Builder<'_> {
         rank_index: usize,
         rank: u32,
         template: &RankTensor,
-        layer: Option<u32>,
+        place: Place,
         tensors: &mut [PlacedTensor],
     ) -> Result<(), PlacementError> {
         let tensor_index = tensors.len().saturating_sub(1);
@@ -135,25 +135,38 @@ impl Builder<'_> {
         };
         let mut covered = 0u64;
         for copy in copies {
-            let name = at_layer(&copy.source.name, layer);
-            let stored =
-                self.checkpoint.get(&name).ok_or_else(|| PlacementError::Missing { rank, tensor: name.clone() })?;
-            check(stored, copy, template.dtype)?;
             covered = covered.saturating_add(template.dtype.size(copy.elements()).0);
-            let runs = strided(copy, stored.dtype, template.dtype, &template.shape)
-                .ok_or_else(|| PlacementError::SubByte(name.clone()))?;
-            let cast = (stored.dtype != template.dtype).then_some((stored.dtype, template.dtype));
-            let read = self.reads.entry(&stored.name).or_insert_with(|| SourceRead {
-                tensor: name,
-                range: FileRange { file: stored.file, offset: stored.offset, len: stored.bytes.0 },
-                destinations: Vec::new(),
-            });
-            read.destinations.extend(runs.into_iter().map(|copy| Destination {
-                rank: rank_index,
-                tensor: tensor_index,
-                copy,
-                cast,
-            }));
+            // Without experts of its own a copy lands once, in the whole tensor.
+            let (sources, shape) = match &copy.experts {
+                None => (vec![place], template.shape.as_slice()),
+                Some(experts) => {
+                    (experts.clone().map(|e| place.of_expert(e)).collect(), template.shape.get(1..).unwrap_or_default())
+                }
+            };
+            let each = template.dtype.size(shape.iter().copied().fold(1, u64::saturating_mul)).0;
+            for (index, source) in (0u64..).zip(sources) {
+                let name = source.name(&copy.source.name);
+                let stored =
+                    self.checkpoint.get(&name).ok_or_else(|| PlacementError::Missing { rank, tensor: name.clone() })?;
+                check(stored, copy, template.dtype)?;
+                let runs = strided(copy, stored.dtype, template.dtype, shape)
+                    .ok_or_else(|| PlacementError::SubByte(name.clone()))?;
+                let cast = (stored.dtype != template.dtype).then_some((stored.dtype, template.dtype));
+                let read = self.reads.entry(&stored.name).or_insert_with(|| SourceRead {
+                    tensor: name,
+                    range: FileRange { file: stored.file, offset: stored.offset, len: stored.bytes.0 },
+                    destinations: Vec::new(),
+                });
+                read.destinations.extend(runs.into_iter().map(|run| Destination {
+                    rank: rank_index,
+                    tensor: tensor_index,
+                    copy: StridedCopy {
+                        target_offset: run.target_offset.saturating_add(index.saturating_mul(each)),
+                        ..run
+                    },
+                    cast,
+                }));
+            }
         }
         if covered < placed.bytes.0 {
             placed.fills.push(padding(template, placed.bytes));
@@ -170,7 +183,12 @@ fn padding(template: &RankTensor, bytes: Bytes) -> PlacedFill {
     };
     let whole_rows = copies.iter().all(|c| {
         let lengths = c.from.iter().map(|r| r.end - r.start);
-        lengths.zip(&template.shape).zip(&c.to).skip(1).all(|((length, size), start)| length == *size && *start == 0)
+        c.experts.is_none()
+            && lengths
+                .zip(&template.shape)
+                .zip(&c.to)
+                .skip(1)
+                .all(|((length, size), start)| length == *size && *start == 0)
     });
     let filled: u64 = copies.iter().map(BoxCopy::elements).fold(0, u64::saturating_add);
     let offset = if whole_rows { template.dtype.size(filled).0 } else { 0 };
@@ -193,16 +211,32 @@ fn check(stored: &CheckpointTensor, copy: &BoxCopy, wanted: DType) -> Result<(),
     Ok(())
 }
 
-fn places(place: &Where) -> Vec<Option<u32>> {
-    match place {
-        Where::Once => vec![None],
-        Where::Layers(layers) => layers.iter().map(Some).collect(),
+/// One of the places that a template stands for.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    layer: Option<u32>,
+    expert: Option<u32>,
+}
+
+impl Place {
+    fn of_expert(self, expert: u32) -> Self {
+        Self { expert: Some(expert), ..self }
+    }
+
+    /// A template's name here: the first `{}` is the layer, the second the expert.
+    fn name(self, template: &str) -> String {
+        let numbers = [self.layer, self.expert];
+        numbers.iter().flatten().fold(template.to_owned(), |name, n| name.replacen("{}", &n.to_string(), 1))
     }
 }
 
-fn at_layer(name: &str, layer: Option<u32>) -> String {
-    match layer {
-        Some(layer) => name.replacen("{}", &layer.to_string(), 1),
-        None => name.to_owned(),
+fn places(place: &Where) -> Vec<Place> {
+    let at = |layer| Place { layer: Some(layer), expert: None };
+    match place {
+        Where::Once => vec![Place { layer: None, expert: None }],
+        Where::Layers(layers) => layers.iter().map(at).collect(),
+        Where::Experts { layers, experts } => {
+            layers.iter().flat_map(|layer| experts.clone().map(move |e| at(layer).of_expert(e))).collect()
+        }
     }
 }

@@ -1,5 +1,8 @@
 //! Names and owners of processes.
 
+#[cfg(target_os = "linux")]
+use crate::engines::command_line::without_secrets;
+
 /// What the system tells about a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Process {
@@ -26,32 +29,13 @@ pub(super) trait ProcessTable {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SystemProcesses;
 
-/// Command lines are shown, pasted into issues and kept in recordings: the values of flags such as `--api-key` are not.
-#[cfg(target_os = "linux")]
-fn without_secrets(arguments: &[String]) -> Vec<String> {
-    const HIDDEN: &str = "***";
-    let is_secret = |flag: &str| {
-        let flag = flag.to_ascii_lowercase();
-        ["api-key", "api_key", "token", "password", "secret"].iter().any(|word| flag.ends_with(word))
-    };
-    let mut hide_next = false;
-    let hide = |argument: &String| {
-        let hide_this = std::mem::take(&mut hide_next);
-        if let Some((flag, _)) = argument.split_once('=').filter(|(flag, _)| is_secret(flag)) {
-            return format!("{flag}={HIDDEN}");
-        }
-        hide_next = argument.starts_with("--") && is_secret(argument);
-        if hide_this && !argument.starts_with("--") { HIDDEN.to_owned() } else { argument.clone() }
-    };
-    arguments.iter().map(hide).collect()
-}
-
 #[cfg(target_os = "linux")]
 impl ProcessTable for SystemProcesses {
     fn look_up(&self, pid: u32) -> Option<Process> {
         let process = procfs::process::Process::new(i32::try_from(pid).ok()?).ok()?;
         let stat = process.stat().ok()?;
-        let command = process.cmdline().ok().map(|arguments| without_secrets(&arguments).join(" "));
+        let command =
+            process.cmdline().ok().map(|arguments| without_secrets(arguments.iter().map(String::as_str)).join(" "));
         let command = command.filter(|text| !text.trim().is_empty());
         let user = process.status().ok().map(|status| {
             let name = uzers::get_user_by_uid(status.euid);
@@ -80,20 +64,6 @@ mod tests {
         assert!(process.command.unwrap().contains("shardfit"));
         assert!(process.user.is_some());
         assert!(!process.ended);
-    }
-
-    #[test]
-    fn secrets_on_command_lines_are_left_out() {
-        let cases = [
-            ("vllm serve m --api-key sk-1 --port 80", "vllm serve m --api-key *** --port 80"),
-            ("vllm serve m --api-key=sk-1", "vllm serve m --api-key=***"),
-            ("run HF_TOKEN=hf_1 --hf-token hf_1", "run HF_TOKEN=*** --hf-token ***"),
-            ("serve --max-tokens 5 --token --x y", "serve --max-tokens 5 --token --x y"),
-        ];
-        for (typed, shown) in cases {
-            let arguments: Vec<String> = typed.split(' ').map(str::to_owned).collect();
-            assert_eq!(without_secrets(&arguments).join(" "), shown);
-        }
     }
 
     #[test]

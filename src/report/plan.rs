@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use crate::engines::command_line::CommandTemplate;
 use crate::engines::{Cause, Component, Demand, Line, RankPlan};
 use crate::hardware::{Card, FleetSource};
-use crate::model::LayerCache;
 use crate::planning::{self, PlanRequest, Planned};
 use crate::units::{Basis, Bytes, Tokens};
 
@@ -514,10 +513,7 @@ fn rank_report(index: u32, rank: &RankPlan, request: &PlanRequest) -> RankReport
             .kv_groups
             .iter()
             .map(|group| {
-                let (kind, window) = match group.cache {
-                    LayerCache::Full { .. } => ("full", None),
-                    LayerCache::Sliding { window, .. } => ("sliding", Some(window)),
-                };
+                let (kind, window) = (group.cache.name(), group.cache.window());
                 KvGroupReport {
                     kind: kind.to_owned(),
                     layers: group.layers,

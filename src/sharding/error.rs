@@ -19,6 +19,14 @@ pub enum ShardError {
         /// Ranks.
         tp: u64,
     },
+    /// Groups of a state layer.
+    #[error("{groups} groups of a state layer neither divide over {tp} ranks nor are one")]
+    StateGroups {
+        /// Groups.
+        groups: u64,
+        /// Ranks.
+        tp: u64,
+    },
     /// Features of a matrix.
     #[error("{features} features of `{module}` do not divide over {tp} ranks")]
     Features {

@@ -2,6 +2,7 @@
 
 mod device_map;
 mod error;
+mod experts;
 mod layout;
 mod rules;
 mod shard;
@@ -11,6 +12,6 @@ mod tensor;
 pub use device_map::{Device, DeviceMap, DeviceMapError};
 pub use error::ShardError;
 pub use layout::{Layout, Rank, Stage};
-pub use rules::{Fusion, Generated, ShardingRules, Split};
+pub use rules::{ExpertRule, Fusion, Generated, ShardingRules, Split};
 pub use shard::{device_share, shard};
 pub use tensor::{BoxCopy, Fill, RankTensor, SourceTensor, Where};

@@ -26,6 +26,23 @@ pub struct Fusion {
     pub name: &'static str,
 }
 
+/// What happens to the routed experts of a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExpertRule {
+    /// Each matrix stays the tensor that the checkpoint has.
+    AsStored,
+    /// One tensor a layer for all experts of a rank, each expert sliced over `ways` ranks by the split of its role.
+    Sliced {
+        /// Ranks: tensor-parallel times data-parallel.
+        ways: u32,
+    },
+    /// One tensor a layer for the whole experts of a rank, spread over `ways` ranks; the first ranks take the remainder.
+    Whole {
+        /// Ranks: tensor-parallel times data-parallel.
+        ways: u32,
+    },
+}
+
 /// A tensor that the engine makes itself: scales, rotary tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Generated {
@@ -58,6 +75,10 @@ pub struct ShardingRules {
     pub repeat_kv_heads: bool,
     /// Whether a rank's slice may cut a quantisation group, which then drops out of the rank's count; else it is refused.
     pub floor_groups: bool,
+    /// What happens to routed experts.
+    pub experts: ExpertRule,
+    /// Roles that are held in another element type than the model's.
+    pub dtypes: Vec<(Role, DType)>,
     /// Element type of weights on the card; stored tensors of a floating type are cast to it.
     pub dtype: DType,
     /// The pipeline stages.
@@ -71,6 +92,12 @@ impl ShardingRules {
     #[must_use]
     pub fn split(&self, role: Role) -> Split {
         self.splits.iter().find(|(r, _)| *r == role).map_or(Split::Replicated, |(_, split)| *split)
+    }
+
+    /// Element type that a role is held in, where it is not the model's.
+    #[must_use]
+    pub fn dtype_of(&self, role: Role) -> Option<DType> {
+        self.dtypes.iter().find(|(r, _)| *r == role).map(|(_, dtype)| *dtype)
     }
 
     /// The fused name for a role, if it is fused.

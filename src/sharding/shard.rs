@@ -2,12 +2,15 @@
 
 use std::ops::Range;
 
+use super::experts::{ExpertShare, stacks};
 use super::slices::Member;
 use super::{
     BoxCopy, Device, DeviceMap, Fill, Layout, Rank, RankTensor, ShardError, ShardingRules, SourceTensor, Split, Stage,
     Where,
 };
-use crate::model::{Axis, Dim, IndexSet, Instances, Kind, Model, Module, Role, Segment, StoredTensor, bias};
+use crate::model::{
+    Axis, Dim, IndexSet, Instances, Kind, Model, Module, Part, Role, RowParameter, Segment, StoredTensor, bias,
+};
 use crate::units::DType;
 
 /// The tensors of one rank, in the order of construction.
@@ -41,6 +44,13 @@ pub fn device_share(
 /// Whether an engine that fuses this role builds the two as one tensor.
 fn same_group(first: &Module, other: &Module) -> bool {
     first.role == other.role && first.instances == other.instances && first.parent() == other.parent()
+}
+
+/// The layers or blocks of a module that a map puts on a device.
+fn own_indices(map: &DeviceMap, device: Device, path: &str, indices: &IndexSet) -> Option<Where> {
+    let here = |index: &u32| map.device_of(&path.replacen("{}", &index.to_string(), 1)) == device;
+    let own = IndexSet::from_indices(indices.iter().filter(here));
+    (!own.is_empty()).then_some(Where::Layers(own))
 }
 
 /// Which modules are here.
@@ -95,13 +105,15 @@ impl Shard<'_> {
     fn place(&self, module: &Module) -> Option<Where> {
         match self.share {
             Share::Stage(stage) => {
-                let built = match module.role {
-                    Role::TokenEmbedding | Role::PositionEmbedding => stage.embedding,
-                    Role::LmHead => stage.head,
-                    Role::Norm if !matches!(module.instances, Instances::Layers(_)) => stage.final_norm,
-                    _ => return self.instances(&module.path, &module.instances),
+                let built = match (module.role, &module.instances) {
+                    // Towers are built on every stage.
+                    _ if module.part == Part::Vision => true,
+                    (Role::LmHead, _) => stage.head,
+                    (_, Instances::First) => stage.embedding,
+                    (_, Instances::Last) => stage.final_norm,
+                    (_, Instances::Layers(_) | Instances::Blocks(_) | Instances::Experts { .. }) => true,
                 };
-                built.then_some(Where::Once)
+                built.then(|| self.instances(&module.path, &module.instances)).flatten()
             }
             // A tied head follows the embedding: both are one tensor.
             Share::Device(..) => self.instances(source_path(module), &module.instances),
@@ -114,17 +126,26 @@ impl Shard<'_> {
             (Instances::First | Instances::Last, Share::Device(map, device)) => {
                 (map.device_of(path) == *device).then_some(Where::Once)
             }
-            (Instances::Layers(layers), share) => {
-                let own = match share {
-                    Share::Stage(stage) => layers.within(&stage.layers),
-                    Share::Device(map, device) => IndexSet::from_indices(
-                        layers
-                            .iter()
-                            .filter(|layer| map.device_of(&path.replacen("{}", &layer.to_string(), 1)) == *device),
-                    ),
-                };
+            (Instances::Layers(layers), Share::Stage(stage)) => {
+                let own = layers.within(&stage.layers);
                 (!own.is_empty()).then_some(Where::Layers(own))
             }
+            (Instances::Experts { layers, experts }, share) => {
+                // Maps place whole decoder layers, so all experts of a layer are where its first is.
+                let own = match share {
+                    Share::Stage(stage) => Some(Where::Layers(layers.within(&stage.layers))),
+                    Share::Device(map, device) => own_indices(map, *device, path, layers),
+                };
+                match own {
+                    Some(Where::Layers(own)) if !own.is_empty() => {
+                        Some(Where::Experts { layers: own, experts: 0..*experts })
+                    }
+                    _ => None,
+                }
+            }
+            (Instances::Layers(layers), Share::Device(map, device)) => own_indices(map, *device, path, layers),
+            (Instances::Blocks(blocks), Share::Stage(_)) => Some(Where::Layers(blocks.clone())),
+            (Instances::Blocks(blocks), Share::Device(map, device)) => own_indices(map, *device, path, blocks),
         }
     }
 
@@ -141,16 +162,30 @@ impl Shard<'_> {
             out.push(alias);
             return Ok(());
         }
+        let experts = self.expert_share(first);
+        let member = experts.as_ref().map_or(self.member, |share| share.member);
+        // Experts in one tensor: the layer's place, the path without the expert.
+        let (place, parent) = match (&experts, place) {
+            (Some(_), Where::Experts { layers, .. }) => {
+                (Where::Layers(layers.clone()), first.parent().trim_end_matches(".{}"))
+            }
+            (Some(_), _) => (place.clone(), first.path.as_str()),
+            (None, _) => (place.clone(), first.parent()),
+        };
         let path = match fused {
-            Some(name) if first.parent().is_empty() => name.to_owned(),
-            Some(name) => format!("{}.{name}", first.parent()),
+            Some(name) if experts.is_some() => format!("{parent}.{name}"),
+            // What is stored as one keeps its name.
+            Some(_) if group.len() == 1 => first.path.clone(),
+            Some(name) if parent.is_empty() => name.to_owned(),
+            Some(name) => format!("{parent}.{name}"),
             None => first.path.clone(),
         };
+        let joint = if experts.is_some() { '_' } else { '.' };
         let source_dtype = first.dtype.or(self.model.dtype);
-        let target_dtype = first.dtype.unwrap_or(self.rules.dtype);
+        let target_dtype = self.rules.dtype_of(first.role).or(first.dtype).unwrap_or(self.rules.dtype);
         let mut push = |name: &str, stored: Option<DType>, (shape, copies): (Vec<u64>, Vec<BoxCopy>)| {
             out.push(RankTensor {
-                name: format!("{path}.{name}"),
+                name: format!("{path}{joint}{name}"),
                 place: place.clone(),
                 part: first.part,
                 dtype: stored.unwrap_or(target_dtype),
@@ -159,17 +194,47 @@ impl Shard<'_> {
                 fill: Fill::Files(copies),
             });
         };
+        let stacked = |filled| match &experts {
+            Some(share) => share.stacked(filled),
+            None => filled,
+        };
         match &first.kind {
             Kind::Vectors { width, names } => {
                 for name in *names {
-                    let source = SourceTensor {
-                        name: format!("{}.{name}", first.path),
-                        dtype: source_dtype,
-                        shape: vec![*width],
-                    };
-                    let whole = Range { start: 0, end: *width };
-                    push(name, None, (vec![*width], vec![BoxCopy { source, from: vec![whole], to: vec![0] }]));
+                    push(name, None, whole_tensor(first, name, &[*width], source_dtype));
                 }
+            }
+            Kind::Buffers(buffers) => {
+                for buffer in buffers {
+                    out.push(RankTensor {
+                        name: format!("{}.{}", first.path, buffer.name),
+                        place: place.clone(),
+                        part: first.part,
+                        dtype: buffer.dtype,
+                        shape: buffer.shape.clone(),
+                        copies: 1,
+                        fill: Fill::Generated,
+                    });
+                }
+            }
+            Kind::Tensors(tensors) => {
+                for (name, shape) in tensors {
+                    push(name, None, whole_tensor(first, name, shape, source_dtype));
+                }
+            }
+            Kind::HeadVectors { heads, width } => {
+                let from = match self.rules.split(first.role) {
+                    Split::Column => self.member.segment(heads, self.rules.repeat_kv_heads, &first.path)?,
+                    Split::Replicated | Split::Row | Split::Vocabulary => 0..heads.rows,
+                };
+                let held = from.end - from.start;
+                let source = SourceTensor {
+                    name: format!("{}.weight", first.path),
+                    dtype: source_dtype,
+                    shape: vec![heads.rows, *width],
+                };
+                let copy = BoxCopy { source, from: vec![from, 0..*width], to: vec![0, 0], experts: None };
+                push("weight", None, (vec![held, *width], vec![copy]));
             }
             Kind::Table { rows, width } => {
                 let (from, padded) = match self.rules.split(first.role) {
@@ -181,22 +246,56 @@ impl Shard<'_> {
                     dtype: source_dtype,
                     shape: vec![*rows, *width],
                 };
-                let copy = BoxCopy { source, from: vec![from, 0..*width], to: vec![0, 0] };
+                let copy = BoxCopy { source, from: vec![from, 0..*width], to: vec![0, 0], experts: None };
                 push("weight", None, (vec![padded, *width], vec![copy]));
             }
-            Kind::Linear { bias: has_bias, .. } => {
-                let parts = self.parts(group)?;
+            Kind::Linear { bias: has_bias, .. } | Kind::Conv1d { bias: has_bias, .. } => {
+                let parts = self.parts(group, member)?;
                 let floor = self.rules.floor_groups;
                 for tensor in &self.model.format(first).tensors {
                     let dtype = tensor.dtype.or(source_dtype);
-                    push(&tensor.name, tensor.dtype, stored_tensor(group, &parts, tensor, dtype, floor)?);
+                    let filled = stored_tensor(group, &parts, tensor, dtype, floor)?;
+                    push(&tensor.name, tensor.dtype, stacked(filled));
                 }
                 if *has_bias {
-                    push("bias", None, stored_tensor(group, &parts, &bias(), source_dtype, floor)?);
+                    push("bias", None, stacked(stored_tensor(group, &parts, &bias(), source_dtype, floor)?));
                 }
             }
+            Kind::Rows { output, parameters } => {
+                let rows = output.iter().map(|s| s.rows).fold(0, u64::saturating_add);
+                let slices = match self.rules.split(first.role) {
+                    Split::Column => member.segments(output, self.rules.repeat_kv_heads, &first.path)?,
+                    Split::Replicated | Split::Row | Split::Vocabulary => vec![Range { start: 0, end: rows }],
+                };
+                for parameter in parameters {
+                    push(parameter.name, None, rows_of(first, parameter, rows, &slices, source_dtype));
+                }
+            }
+            Kind::Stack(stack) => match &experts {
+                Some(share) => {
+                    for (name, shape, copies) in stacks(group, share, self.rules.split(first.role), source_dtype)? {
+                        push(&name, None, (shape, copies));
+                    }
+                }
+                None => {
+                    let bias = stack.bias.map(|bias| (bias, vec![u64::from(stack.experts), stack.rows()]));
+                    for (name, shape) in std::iter::once((stack.name, stack.shape())).chain(bias) {
+                        push(name, None, whole_tensor(first, name, &shape, source_dtype));
+                    }
+                }
+            },
         }
         Ok(())
+    }
+
+    /// This rank's share of a routed expert's module, where the engine keeps experts in one tensor.
+    fn expert_share(&self, module: &Module) -> Option<ExpertShare> {
+        let count = match (&module.instances, &module.kind) {
+            (Instances::Experts { experts, .. }, _) => *experts,
+            (_, Kind::Stack(stack)) => stack.experts,
+            _ => return None,
+        };
+        ExpertShare::new(self.rules.experts, self.member.rank, count)
     }
 
     /// A tied head: the embedding's own storage when both are here, else a tensor of its own filled from the embedding's bytes.
@@ -222,21 +321,23 @@ impl Shard<'_> {
     }
 
     /// Input and output features of each module of a group on this rank.
-    fn parts(&self, group: &[Module]) -> Result<Vec<Features>, ShardError> {
+    fn parts(&self, group: &[Module], member: Member) -> Result<Vec<Features>, ShardError> {
         let mut parts = Vec::with_capacity(group.len());
         for module in group {
-            let Kind::Linear { input, output, .. } = &module.kind else { continue };
+            let (Kind::Linear { input, output, .. } | Kind::Conv1d { input, output, .. }) = &module.kind else {
+                continue;
+            };
             let rows = output.iter().map(|s| s.rows).fold(0, u64::saturating_add);
             let whole = Cut::whole;
             let (input_cut, output_cut) = match self.rules.split(module.role) {
                 Split::Replicated => (whole(*input), whole(rows)),
-                Split::Column => (whole(*input), self.column(output, module)?),
+                Split::Column => (whole(*input), self.column(output, module, member)?),
                 Split::Row => {
-                    let slice = self.member.even(*input, &module.path)?;
+                    let slice = member.even(*input, &module.path)?;
                     (Cut { held: slice.end - slice.start, slices: vec![slice] }, whole(rows))
                 }
                 Split::Vocabulary => {
-                    let (slice, held) = self.member.vocabulary(rows, self.rules.vocabulary_multiple)?;
+                    let (slice, held) = member.vocabulary(rows, self.rules.vocabulary_multiple)?;
                     (whole(*input), Cut { slices: vec![slice], held })
                 }
             };
@@ -245,17 +346,39 @@ impl Shard<'_> {
         Ok(parts)
     }
 
-    fn column(&self, output: &[Segment], module: &Module) -> Result<Cut, ShardError> {
-        let mut slices = Vec::with_capacity(output.len());
-        let mut start = 0u64;
-        for segment in output {
-            let own = self.member.segment(segment, self.rules.repeat_kv_heads, &module.path)?;
-            slices.push(start + own.start..start + own.end);
-            start = start.saturating_add(segment.rows);
-        }
+    fn column(&self, output: &[Segment], module: &Module, member: Member) -> Result<Cut, ShardError> {
+        let slices = member.segments(output, self.rules.repeat_kv_heads, &module.path)?;
         let held = slices.iter().map(|s| s.end - s.start).fold(0, u64::saturating_add);
         Ok(Cut { slices, held })
     }
+}
+
+/// Slices of the first dimension of a parameter, one after the other.
+fn rows_of(
+    module: &Module,
+    parameter: &RowParameter,
+    rows: u64,
+    slices: &[Range<u64>],
+    dtype: Option<DType>,
+) -> (Vec<u64>, Vec<BoxCopy>) {
+    let with = |rows: u64| -> Vec<u64> { std::iter::once(rows).chain(parameter.inner.iter().copied()).collect() };
+    let mut held = 0u64;
+    let mut copies = Vec::with_capacity(slices.len());
+    for slice in slices {
+        let source = SourceTensor { name: format!("{}.{}", module.path, parameter.name), dtype, shape: with(rows) };
+        let from = std::iter::once(slice.clone()).chain(parameter.inner.iter().map(|size| 0..*size)).collect();
+        let to = std::iter::once(held).chain(parameter.inner.iter().map(|_| 0)).collect();
+        copies.push(BoxCopy { source, from, to, experts: None });
+        held = held.saturating_add(slice.end - slice.start);
+    }
+    (with(held), copies)
+}
+
+/// Shape and source of a parameter that is kept whole.
+fn whole_tensor(module: &Module, name: &str, shape: &[u64], dtype: Option<DType>) -> (Vec<u64>, Vec<BoxCopy>) {
+    let source = SourceTensor { name: format!("{}.{name}", module.path), dtype, shape: shape.to_vec() };
+    let from = shape.iter().map(|size| 0..*size).collect();
+    (shape.to_vec(), vec![BoxCopy { source, from, to: vec![0; shape.len()], experts: None }])
 }
 
 /// A rank's part of one matrix, in features.
@@ -342,7 +465,7 @@ fn stored_tensor(
                 to.push(dim.index_of(start).ok_or_else(|| misaligned(start))?);
             }
             slice_start = slice_start.saturating_add(output_slice.end - output_slice.start);
-            copies.push(BoxCopy { source: source(), from, to });
+            copies.push(BoxCopy { source: source(), from, to, experts: None });
             if !tensor.dims.iter().any(|d| d.axis == Axis::Output) {
                 break;
             }

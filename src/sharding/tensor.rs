@@ -10,8 +10,15 @@ use crate::units::{Bytes, DType};
 pub enum Where {
     /// Once.
     Once,
-    /// In each of these layers.
+    /// In each of these layers (or blocks of a tower).
     Layers(IndexSet),
+    /// For each of these experts in each of these layers, where an engine keeps experts apart.
+    Experts {
+        /// The layers.
+        layers: IndexSet,
+        /// The experts.
+        experts: Range<u32>,
+    },
 }
 
 impl Where {
@@ -21,6 +28,7 @@ impl Where {
         match self {
             Self::Once => 1,
             Self::Layers(layers) => layers.len(),
+            Self::Experts { layers, experts } => layers.len().saturating_mul(experts.len() as u64),
         }
     }
 }
@@ -97,21 +105,31 @@ pub struct SourceTensor {
     pub shape: Vec<u64>,
 }
 
-/// A box of a checkpoint tensor and where it lands. Source and target have the same number of dimensions.
+/// A box of a checkpoint tensor and where it lands. Source and target have the same number of dimensions, unless the copy repeats over
+/// experts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BoxCopy {
     /// Where it comes from.
     pub source: SourceTensor,
     /// Indices of the source, per dimension.
     pub from: Vec<Range<u64>>,
-    /// First index in the target, per dimension.
+    /// First index in the target, per dimension; without the outermost one where the copy repeats over experts.
     pub to: Vec<u64>,
+    /// Where each of these experts has a tensor of its own in the checkpoint, and the target holds them all: the source's second `{}` runs
+    /// over them, and the first of them lands at index 0 of the target's outermost dimension.
+    pub experts: Option<Range<u32>>,
 }
 
 impl BoxCopy {
     /// Elements moved.
     #[must_use]
     pub fn elements(&self) -> u64 {
+        self.elements_each().saturating_mul(self.experts.as_ref().map_or(1, |experts| experts.len() as u64))
+    }
+
+    /// Elements moved for one expert (or in all, where the copy does not repeat).
+    #[must_use]
+    pub fn elements_each(&self) -> u64 {
         self.from.iter().map(|r| r.end.saturating_sub(r.start)).fold(1, u64::saturating_mul)
     }
 }

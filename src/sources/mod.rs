@@ -2,6 +2,7 @@
 
 mod assemble;
 mod error;
+pub mod gguf;
 mod hub;
 mod index;
 mod json;

@@ -4,12 +4,14 @@ mod bytes;
 mod dtype;
 mod estimate;
 mod fraction;
+mod ggml;
 mod tokens;
 
 pub use bytes::{ByteDelta, Bytes, ParseBytesError};
 pub use dtype::{DType, UnknownDType};
 pub use estimate::{Basis, Estimate, Formula};
 pub use fraction::{Fraction, FractionError};
+pub use ggml::GgmlType;
 pub use tokens::Tokens;
 
 /// `a / b` rounded up; 0 when `b` is 0, so that a hostile config cannot make it panic.

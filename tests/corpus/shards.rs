@@ -10,6 +10,9 @@ use shardfit::model::Model;
 use shardfit::profiles::gpus::GpuCatalogue;
 use shardfit::sharding::{Layout, Rank, shard};
 
+/// Tokens of a step that the rows were computed with.
+const BATCHED_TOKENS: u64 = 8192;
+
 /// How a row compares.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Compared {
@@ -38,7 +41,8 @@ pub fn compare(model: &Model, row: &Value, card: &Card) -> Result<Compared, Stri
     let number = |key: &str| row[key].as_u64().unwrap();
     let layout = Layout { tp: number("tp") as u32, pp: number("pp") as u32, dp: 1, ep: false };
     let dtype = row["dtype"].as_str().unwrap().parse().unwrap();
-    let rules = sharding::rules(model, layout, dtype, None).map_err(|e| e.to_string())?;
+    let mut rules = sharding::rules(model, layout, dtype, None).map_err(|e| e.to_string())?;
+    rules.generated.extend(sharding::batch_buffers(model, BATCHED_TOKENS, dtype));
     let rank = Rank { tp_rank: 0, pp_rank: number("pp_rank") as u32 };
     let tensors = shard(model, layout, &rules, rank).map_err(|e| e.to_string())?;
     let mut ours: BTreeMap<&str, u64> = BTreeMap::new();

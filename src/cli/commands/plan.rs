@@ -47,6 +47,9 @@ pub fn run(args: &PlanArgs, output: &mut Output) -> Result<Exit, Problem> {
         Format::Text if args.explain => output.data(&plan_explain(&report)),
         Format::Text => output.data(&plan_text(&report)),
     }
+    if planned.verdict.state == State::Tight && !args.strict {
+        output.warn("tight: it fits at the expected demand, not at the high one; `--strict` makes this exit code 1");
+    }
     Ok(match planned.verdict.state {
         State::Fits => Exit::Fits,
         State::Tight if args.strict => Exit::DoesNotFit,

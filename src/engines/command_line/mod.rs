@@ -9,6 +9,7 @@ pub mod flags;
 mod front;
 mod invocation;
 mod program;
+mod secrets;
 mod template;
 pub mod values;
 mod walk;
@@ -16,6 +17,7 @@ mod words;
 
 pub use error::{CommandError, Warning};
 pub use invocation::{Invocation, Mount, VersionSource};
+pub use secrets::without_secrets;
 pub use template::CommandTemplate;
 
 use self::walk::{Surroundings, read};

@@ -1,6 +1,7 @@
 //! A command that can be written again with some of its flags changed.
 
 use super::flags::{Catalog, Flag, Given, Kind, Occurrence};
+use super::secrets::without_secrets;
 use super::values;
 use super::words::{Word, join, quote};
 
@@ -85,10 +86,10 @@ impl CommandTemplate {
             line.extend(word.clone());
         }
         line.append(&mut added);
-        let text = join(line.iter().map(String::as_str));
+        let text = shown(line.iter().map(String::as_str));
         self.around.iter().fold(text, |inner, (outer, index)| {
             let inner = quote(&inner);
-            join(outer.iter().enumerate().map(|(i, w)| if i == *index { inner.as_str() } else { w.raw.as_str() }))
+            shown(outer.iter().enumerate().map(|(i, w)| if i == *index { inner.as_str() } else { w.raw.as_str() }))
         })
     }
 
@@ -118,6 +119,12 @@ impl CommandTemplate {
             words[i] = (nth == 0).then(|| text.clone());
         }
     }
+}
+
+/// Words as one line that may be printed.
+fn shown<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+    let words = without_secrets(words);
+    join(words.iter().map(String::as_str))
 }
 
 /// A flag with its value as shell words.

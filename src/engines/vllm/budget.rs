@@ -22,8 +22,10 @@ pub fn plan(deployment: &Deployment<'_>, era: &VllmEra) -> Result<EnginePlan, En
     let layout = layout(settings)?;
     let first = fleet.cards.first().ok_or_else(|| EngineError::Unknown("the fleet has no cards".to_owned()))?;
     let dtype = defaults::dtype(settings, model, first)?;
-    let rules = sharding::rules(model, layout, dtype, settings.layer_partition.as_deref())
+    let mut rules = sharding::rules(model, layout, dtype, settings.layer_partition.as_deref())
         .map_err(|e| refusals::does_not_divide(&e, model))?;
+    let scheduler = Scheduler::resolve(settings, first, &era.scheduler)?;
+    rules.generated.extend(sharding::batch_buffers(model, scheduler.batched_tokens, dtype));
     let totals = stage_totals(model, layout, &rules, first)?;
     if fleet.cards.len() < layout.ranks() as usize {
         return Err(EngineError::TooFewCards { ranks: layout.ranks(), cards: fleet.cards.len() });
@@ -36,7 +38,7 @@ pub fn plan(deployment: &Deployment<'_>, era: &VllmEra) -> Result<EnginePlan, En
         era,
         dtype,
         kv_dtype: defaults::kv_cache_dtype(settings, dtype)?,
-        scheduler: Scheduler::resolve(settings, first, &era.scheduler)?,
+        scheduler,
         fraction: settings
             .memory_fraction
             .map_or_else(|| Fraction::new(era.budget.memory_fraction), Ok)
@@ -353,7 +355,7 @@ impl Start<'_> {
             ranks,
             kv,
             refusals,
-            warnings: self.warnings(limit),
+            warnings: self.warnings(limit, cards),
             assumptions: Vec::new(),
         })
     }
@@ -420,8 +422,14 @@ impl Start<'_> {
         }
     }
 
-    fn warnings(&self, limit: Option<u64>) -> Vec<String> {
+    fn warnings(&self, limit: Option<u64>, cards: &[Card]) -> Vec<String> {
         let mut warnings = Vec::new();
+        if let Some(card) = cards.iter().find(|c| c.shared_pool) {
+            warnings.push(format!(
+                "{} shares its memory with the host: what the host's processes use comes off the capacity",
+                card.label
+            ));
+        }
         if limit.is_none() {
             warnings.push("the config states no context length; vLLM then takes 2048".to_owned());
         }

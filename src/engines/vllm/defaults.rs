@@ -64,10 +64,12 @@ impl Scheduler {
 pub fn model_length(model: &Model) -> Option<u64> {
     let stated = model.max_position?;
     let scaled = |length: u64, factor: f64| (length as f64 * factor) as u64;
-    Some(match model.ropes.first().map(|r| r.scaling) {
-        None | Some(RopeScaling::None | RopeScaling::Llama3 | RopeScaling::LongRope { .. }) => stated,
-        Some(RopeScaling::Linear(factor) | RopeScaling::Dynamic(factor)) => scaled(stated, factor),
-        Some(RopeScaling::Yarn { factor, original }) => scaled(original, factor),
+    // Models with several tables (Gemma 3) state the length that they reach by scaling.
+    let [rope] = model.ropes.as_slice() else { return Some(stated) };
+    Some(match rope.scaling {
+        RopeScaling::None | RopeScaling::Multimodal | RopeScaling::Llama3 | RopeScaling::LongRope { .. } => stated,
+        RopeScaling::Linear(factor) | RopeScaling::Dynamic(factor) => scaled(stated, factor),
+        RopeScaling::Yarn { factor, original } => scaled(original, factor),
     })
 }
 

@@ -69,12 +69,17 @@ impl KvLayout {
     /// Blocks that one sequence needs in one layer.
     fn sequence_blocks(&self, group: &KvGroup, length: u64) -> u64 {
         match group.cache {
-            LayerCache::Full { .. } => ceil_div(length, group.block_size),
+            LayerCache::Full { .. }
+            | LayerCache::Chunked { .. }
+            | LayerCache::Latent { .. }
+            | LayerCache::Indexer { .. }
+            | LayerCache::Cross { .. } => ceil_div(length, group.block_size),
             // The window, and the chunk being computed; one more block because the window need not start at a block's start.
             LayerCache::Sliding { window, .. } => {
                 let kept = (window.saturating_sub(1)).saturating_add(self.batched_tokens).min(length);
                 ceil_div(kept, group.block_size) + 1
             }
+            LayerCache::State(_) => 1,
         }
     }
 
@@ -144,10 +149,19 @@ impl KvLayout {
 fn page(cache: &LayerCache, layout: Layout, dtype: DType, block_size: u64) -> Bytes {
     match *cache {
         LayerCache::Full { kv_heads, key_width, value_width }
+        | LayerCache::Chunked { kv_heads, key_width, value_width, .. }
+        | LayerCache::Cross { kv_heads, key_width, value_width }
         | LayerCache::Sliding { kv_heads, key_width, value_width, .. } => {
             let heads = (kv_heads / u64::from(layout.tp.max(1))).max(1);
             let width = heads.saturating_mul(key_width.saturating_add(value_width));
             dtype.size(width.saturating_mul(block_size))
+        }
+        LayerCache::State(state) => {
+            let ways = u64::from(layout.tp.max(1));
+            dtype.size(state.convolution_elements(ways).saturating_add(state.recurrent_elements(ways)))
+        }
+        LayerCache::Latent { .. } | LayerCache::Indexer { .. } => {
+            dtype.size(cache.token_elements().unwrap_or(0).saturating_mul(block_size))
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod after_load;
 mod budget;
+mod buffers;
 pub mod defaults;
 pub mod flags;
 mod kv;
@@ -9,6 +10,7 @@ mod peaks;
 mod refusals;
 pub mod rotary;
 pub mod sharding;
+mod stages;
 
 use super::{Deployment, Engine, EngineError, EnginePlan, Knob, RankShard, Version};
 use crate::profiles::{VllmEra, VllmProfile, vllm_profile};

@@ -18,6 +18,9 @@ pub fn does_not_divide(error: &ShardError, model: &Model) -> EngineError {
             let (a, b) = if tp > heads { (tp, heads) } else { (heads, tp) };
             format!("{a} is not divisible by {b} (key/value heads and tensor parallel size)")
         }
+        ShardError::StateGroups { .. } => {
+            "If tensor parallel world size does not divide num_groups, then num_groups must equal 1.".to_owned()
+        }
         ShardError::Features { features, tp, module } => format!("{features} is not divisible by {tp} (`{module}`)"),
         ShardError::Vocabulary { rows, tp } => format!("{rows} is not divisible by {tp} (padded vocabulary)"),
         ShardError::Quantization { .. } => {

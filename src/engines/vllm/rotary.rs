@@ -9,6 +9,8 @@ pub fn rows(rope: &Rope) -> u64 {
     let scaled = |length: u64, factor: f64| (length as f64 * factor) as u64;
     match rope.scaling {
         RopeScaling::None | RopeScaling::Llama3 => rope.max_position,
+        // `mrope.py`: room for images whose positions outrun the text's.
+        RopeScaling::Multimodal => rope.max_position.saturating_mul(4),
         RopeScaling::Linear(factor) | RopeScaling::Dynamic(factor) => scaled(rope.max_position, factor),
         RopeScaling::Yarn { factor, original } => scaled(original, factor),
         RopeScaling::LongRope { original } => rope.max_position.saturating_add(original),

@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use super::rotary;
+use super::{buffers, rotary, stages};
 use crate::model::{Instances, Model, Part, Role};
-use crate::sharding::{Fusion, Generated, Layout, ShardError, ShardingRules, Split, Stage};
+use crate::sharding::{ExpertRule, Fusion, Generated, Layout, ShardError, ShardingRules, Split};
 use crate::units::DType;
 
 /// Vocabulary entries are padded to a multiple of this (`layers/vocab_parallel_embedding.py`, `DEFAULT_VOCAB_PADDING_SIZE`).
@@ -24,28 +24,58 @@ pub fn rules(
     dtype: DType,
     partition: Option<&[u32]>,
 ) -> Result<ShardingRules, ShardError> {
+    // The replicas of data parallelism share the experts (`layers/fused_moe/config.py`, `FusedMoEParallelConfig.make`).
+    let ways = layout.tp.saturating_mul(layout.dp);
     Ok(ShardingRules {
         splits: vec![
             (Role::TokenEmbedding, Split::Vocabulary),
             (Role::LmHead, Split::Vocabulary),
+            // SigLIP's positions go through the same class as tokens (`models/siglip.py`).
+            (Role::PatchPositionEmbedding, Split::Vocabulary),
             (Role::QueryKeyValue, Split::Column),
+            (Role::PerHeadNorm, Split::Column),
             (Role::AttentionOutput, Split::Row),
             (Role::GateUp, Split::Column),
             (Role::Up, Split::Column),
             (Role::Down, Split::Row),
+            (Role::Sinks, Split::Column),
+            (Role::LatentQuery, Split::Column),
+            (Role::LatentKeyValue, Split::Column),
+            (Role::ExpertGateUp, Split::Column),
+            (Role::ExpertUp, Split::Column),
+            (Role::ExpertDown, Split::Row),
+            (Role::SharedExpertGateUp, Split::Column),
+            (Role::SharedExpertUp, Split::Column),
+            (Role::SharedExpertDown, Split::Row),
+            (Role::StateIn, Split::Column),
+            (Role::StateGates, Split::Column),
+            (Role::StateConvolution, Split::Column),
+            (Role::StateDecay, Split::Column),
+            (Role::StateHeads, Split::Column),
+            (Role::StateStep, Split::Column),
+            (Role::StateNorm, Split::Column),
+            (Role::StateSelection, Split::Row),
+            (Role::StateOut, Split::Row),
         ],
         fusions: vec![
             Fusion { role: Role::QueryKeyValue, name: "qkv_proj" },
             Fusion { role: Role::GateUp, name: "gate_up_proj" },
+            Fusion { role: Role::SharedExpertGateUp, name: "gate_up_proj" },
+            Fusion { role: Role::LatentDown, name: "fused_qkv_a_proj" },
+            Fusion { role: Role::ExpertGateUp, name: "w13" },
+            Fusion { role: Role::ExpertUp, name: "w13" },
+            Fusion { role: Role::ExpertDown, name: "w2" },
         ],
         vocabulary_multiple: VOCABULARY_MULTIPLE,
         share_tied: true,
         repeat_kv_heads: true,
         // GPTQ's create_weights divides with floor; AWQ's refuses (`layers/quantization/gptq_marlin.py`, `awq.py`).
         floor_groups: model.quantization.as_ref().is_some_and(|q| q.method == "gptq"),
+        experts: if layout.ep { ExpertRule::Whole { ways } } else { ExpertRule::Sliced { ways } },
+        dtypes: Vec::new(),
         dtype,
-        stages: stages(model, layout.pp, partition)?,
-        generated: generated(model, dtype),
+        stages: stages::of_ranges(model, self::partition(model.layers, layout.pp, partition)?),
+        generated: generated(model, layout, dtype),
     })
 }
 
@@ -83,23 +113,7 @@ pub fn partition(layers: u32, pp: u32, by_hand: Option<&[u32]>) -> Result<Vec<Ra
         .collect())
 }
 
-/// What each stage builds. Where embedding and head are tied, the last stage builds the embedding too and shares it.
-fn stages(model: &Model, pp: u32, by_hand: Option<&[u32]>) -> Result<Vec<Stage>, ShardError> {
-    let ranges = partition(model.layers, pp, by_hand)?;
-    let last = ranges.len().saturating_sub(1);
-    Ok(ranges
-        .into_iter()
-        .enumerate()
-        .map(|(i, layers)| Stage {
-            layers,
-            embedding: i == 0 || (i == last && model.tied_embeddings),
-            final_norm: i == last,
-            head: i == last,
-        })
-        .collect())
-}
-
-fn generated(model: &Model, dtype: DType) -> Vec<Generated> {
+fn generated(model: &Model, layout: Layout, dtype: DType) -> Vec<Generated> {
     let scales = model.caches.iter().map(|group| Generated {
         name: "model.layers.{}.self_attn.attn.scales".to_owned(),
         instances: Instances::Layers(group.layers.clone()),
@@ -116,7 +130,13 @@ fn generated(model: &Model, dtype: DType) -> Vec<Generated> {
         shape: rotary::shape(rope),
         copies: 1,
     });
-    scales.chain(tables).collect()
+    scales.chain(tables).chain(buffers::of_class(model, layout, dtype)).collect()
+}
+
+/// Buffers whose size follows the tokens of a step, alive from construction on.
+#[must_use]
+pub fn batch_buffers(model: &Model, batched_tokens: u64, dtype: DType) -> Option<Generated> {
+    buffers::of_batch(model, batched_tokens, dtype)
 }
 
 #[cfg(test)]

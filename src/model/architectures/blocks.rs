@@ -221,6 +221,7 @@ pub fn dense_decoder(fields: &Fields<'_>, options: DenseOptions) -> Result<Model
         attention_heads: attention.heads,
         kv_heads: attention.kv_heads,
         head_width: attention.head_width,
+        experts: None,
         vocab_size: vocab,
         tied_embeddings: tied,
         max_position,
@@ -234,7 +235,7 @@ pub fn dense_decoder(fields: &Fields<'_>, options: DenseOptions) -> Result<Model
 
 /// Which layers see a window only: `layer_types` where the config lists them, else all layers when `sliding_window` is set and not
 /// switched off, for Qwen2 from layer `max_window_layers` on.
-fn sliding_or_full(
+pub fn sliding_or_full(
     text: &Fields<'_>,
     all: &IndexSet,
     attention: AttentionSizes,

@@ -1,8 +1,23 @@
 //! Config → model: one file a family, registered here.
 
+mod alibi;
 mod blocks;
+mod cohere;
+mod decoder;
+mod gemma;
+mod glm;
+mod gpt;
+mod granite;
+mod internlm;
 mod llama;
+mod mimo;
+mod nemotron_nas;
+mod olmo;
+mod phi;
 mod qwen;
+mod starcoder2;
+mod towers;
+mod vision;
 
 use super::Model;
 use super::config::{ConfigError, Fields};
@@ -18,7 +33,40 @@ pub struct Family {
 }
 
 /// All families.
-pub const FAMILIES: &[&Family] = &[&llama::LLAMA, &qwen::QWEN2, &qwen::QWEN3];
+pub const FAMILIES: &[&Family] = &[
+    &llama::LLAMA,
+    &qwen::QWEN2,
+    &qwen::QWEN3,
+    &alibi::BAICHUAN,
+    &alibi::BLOOM,
+    &alibi::FALCON,
+    &alibi::OPT,
+    &cohere::COHERE,
+    &cohere::COHERE2,
+    &gemma::GEMMA,
+    &gemma::GEMMA2,
+    &gemma::GEMMA3,
+    &glm::CHATGLM,
+    &glm::GLM,
+    &glm::GLM4,
+    &gpt::GPT2,
+    &gpt::GPT_BIG_CODE,
+    &gpt::GPT_J,
+    &gpt::GPT_NEOX,
+    &granite::GRANITE,
+    &internlm::INTERNLM2,
+    &mimo::MIMO,
+    &nemotron_nas::NEMOTRON_NAS,
+    &olmo::OLMO2,
+    &phi::PHI,
+    &phi::PHI3,
+    &starcoder2::STARCODER2,
+    &vision::GEMMA3_VISION,
+    &vision::MISTRAL3,
+    &vision::QWEN2_5_VL,
+    &vision::QWEN2_VL,
+    &vision::QWEN3_VL,
+];
 
 /// The family that reads a config: by class, else by model type.
 pub(super) fn family(fields: &Fields<'_>) -> Result<&'static Family, ConfigError> {

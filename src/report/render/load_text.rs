@@ -24,6 +24,7 @@ pub fn load_text(report: &LoadReport) -> String {
     lines.extend(ranks(report));
     lines.push(String::new());
     lines.extend(cards(report));
+    lines.extend(not_exercised(report));
     let rate = report.read.gigabytes_per_second.map(|r| format!(" at {r:.2} GB/s")).unwrap_or_default();
     let seconds = report.read.seconds.map(|s| format!(" in {s:.2} s")).unwrap_or_default();
     lines.push(format!("read {} once{seconds}{rate}, staging {}", report.read.file_bytes, report.read.staging_bytes));
@@ -69,7 +70,8 @@ fn ranks(report: &LoadReport) -> Vec<String> {
 /// What the driver (or the host's account) says, beside the prediction.
 fn cards(report: &LoadReport) -> Vec<String> {
     let mut rows = vec![["card", "line", "predicted", "observed", "status"].map(str::to_owned).to_vec()];
-    for line in &report.reconciliation {
+    let exercised = |status: &str| status != "not_exercised";
+    for line in report.reconciliation.iter().filter(|l| exercised(&l.status) || l.observed_bytes.is_some()) {
         rows.push(vec![
             line.device.clone(),
             line.line.clone(),
@@ -86,4 +88,15 @@ fn cards(report: &LoadReport) -> Vec<String> {
         *head = format!("{DIM}{head}{RESET}");
     }
     lines
+}
+
+/// The lines that only the engine would create, once for all cards.
+fn not_exercised(report: &LoadReport) -> Option<String> {
+    let mut names: Vec<&str> = Vec::new();
+    for line in report.reconciliation.iter().filter(|l| l.status == "not_exercised" && l.observed_bytes.is_none()) {
+        if !names.contains(&line.line.as_str()) {
+            names.push(&line.line);
+        }
+    }
+    (!names.is_empty()).then(|| format!("not exercised, only the engine creates them: {}", names.join(", ")))
 }

@@ -1,0 +1,42 @@
+//! `shardfit schema`
+
+use clap::{Args, ValueEnum};
+
+use crate::cli::{Exit, Output, Problem};
+use crate::report::{LoadReport, PlanReport, probe, top};
+
+/// Flags of `schema`.
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// Which report
+    #[arg(value_enum)]
+    pub report: Which,
+}
+
+/// The reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Which {
+    /// `shardfit/plan/1`
+    Plan,
+    /// `shardfit/load/1`
+    Load,
+    /// `shardfit/probe/1`
+    Probe,
+    /// `shardfit/top/1`
+    Top,
+}
+
+/// Prints the JSON Schema of a report.
+///
+/// # Errors
+/// Never; the type is that of all commands.
+pub fn run(args: &SchemaArgs, output: &mut Output) -> Result<Exit, Problem> {
+    let schema = match args.report {
+        Which::Plan => schemars::schema_for!(PlanReport),
+        Which::Load => schemars::schema_for!(LoadReport),
+        Which::Probe => probe::schema(),
+        Which::Top => top::schema(),
+    };
+    output.json(&schema);
+    Ok(Exit::Fits)
+}

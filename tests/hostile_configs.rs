@@ -1,0 +1,85 @@
+//! Every field of every stored config, damaged in every way: an error or a plan, never a panic.
+#![allow(clippy::unwrap_used, reason = "stored facts are known to be whole")]
+
+use serde_json::{Value, json};
+use shardfit::engines::{Deployment, ENGINES, Settings};
+use shardfit::hardware::{Fleet, FleetSpec, resolve};
+use shardfit::model::Model;
+use shardfit::profiles::gpus::GpuCatalogue;
+use shardfit::profiles::models::built_in_models;
+
+/// What a field may hold instead of what it should.
+fn damages() -> Vec<Value> {
+    vec![
+        Value::Null,
+        json!(0),
+        json!(-1),
+        json!(1),
+        json!(7),
+        json!(1.5),
+        json!(u64::MAX),
+        json!(1u64 << 27),
+        json!("x"),
+        json!([]),
+        json!([1, "x", null]),
+        json!({}),
+        json!(true),
+    ]
+}
+
+fn fleet() -> Fleet {
+    let spec: FleetSpec = "8xH100".parse().unwrap();
+    resolve(&spec, &GpuCatalogue::built_in()).unwrap()
+}
+
+/// Reads and plans; what comes back does not matter, that something does.
+fn survive(config: &Value, fleet: &Fleet) {
+    let Ok(model) = Model::from_config(config, None) else { return };
+    let _ = (model.parameters(), model.checkpoint_bytes());
+    for tp in [1, 8] {
+        let settings = Settings { tensor_parallel: Some(tp), ..Settings::default() };
+        for engine in ENGINES {
+            let deployment = Deployment { model: &model, settings: &settings, fleet, version: engine.newest() };
+            let _ = engine.plan(&deployment);
+        }
+    }
+}
+
+#[test]
+fn damaged_fields_never_panic() {
+    let fleet = fleet();
+    let damages = damages();
+    // One model of each architecture: the others differ in sizes alone.
+    let mut seen = Vec::new();
+    for profile in built_in_models() {
+        let config: Value = serde_json::from_str(profile.config).unwrap();
+        let architecture = config["architectures"][0].clone();
+        if seen.contains(&architecture) {
+            continue;
+        }
+        seen.push(architecture);
+        survive(&config, &fleet);
+        for path in paths(&config) {
+            for damage in &damages {
+                let mut damaged = config.clone();
+                if let Some(place) = damaged.pointer_mut(&path) {
+                    *place = damage.clone();
+                }
+                survive(&damaged, &fleet);
+            }
+        }
+    }
+    assert!(seen.len() >= 40, "only {} architectures are stored", seen.len());
+}
+
+/// Pointers to all fields down to the second level.
+fn paths(config: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    for (name, value) in config.as_object().unwrap() {
+        found.push(format!("/{name}"));
+        if let Some(inner) = value.as_object() {
+            found.extend(inner.keys().map(|key| format!("/{name}/{key}")));
+        }
+    }
+    found
+}
