@@ -264,6 +264,8 @@ pub struct EnginePlan {
     pub ranks: Vec<RankPlan>,
     /// The KV pool at the best figures.
     pub kv: KvCapacity,
+    /// Host memory that weights, swap space and offloaded caches of all ranks take; `None` where it is not modelled.
+    pub offload: Option<Bytes>,
     /// The first refusal in each scenario, by [`Demand`].
     pub refusals: [Option<Refusal>; 3],
     /// What the reader must know.

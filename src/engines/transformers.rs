@@ -220,6 +220,7 @@ impl Load<'_> {
                 longest_context: self.longest(&ranks, cards),
             },
             ranks,
+            offload: None,
             refusals,
             warnings,
             assumptions: if assumed { vec![assumption] } else { Vec::new() },

@@ -420,7 +420,8 @@ impl PlanReport {
             weakest_line: weakest(&plan.ranks),
             ranks,
             host: HostReport {
-                reason: Some("host memory is not modelled for this engine yet".to_owned()),
+                offload_bytes: plan.offload,
+                reason: Some("what loading takes of the host is not modelled for this engine yet".to_owned()),
                 ..HostReport::default()
             },
             capacity: CapacityReport {

@@ -1,12 +1,16 @@
-//! Compares the estimator with stored facts: `cargo run --release --example accuracy -- [parameters|shards] [--all]`.
+//! Compares the estimator with stored facts: `cargo run --release --example accuracy -- [parameters|shards|runs|speed|document] [--all]`.
 //!
-//! Prints one table a topic; `--all` lists each row that differs.
+//! Prints one table a topic (`speed` and `document` only when asked for); `--all` lists each row that differs.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "an example prints, and reads stored facts")]
 
-#[path = "../tests/corpus/mod.rs"]
+#[path = "../../tests/corpus/mod.rs"]
 mod corpus;
-#[path = "../tests/corpus/shards.rs"]
+mod published;
+#[path = "../../tests/corpus/runs.rs"]
+mod runs;
+#[path = "../../tests/corpus/shards.rs"]
 mod shards;
+mod speed;
 
 use std::collections::BTreeMap;
 
@@ -21,6 +25,15 @@ fn main() {
         for version in ["0.11.2", "0.25.1"] {
             per_rank(version, all);
         }
+    }
+    if wanted("runs") {
+        print!("{}", published::tables(all));
+    }
+    if arguments.iter().any(|a| a == "speed") {
+        speed::measure();
+    }
+    if arguments.iter().any(|a| a == "document") {
+        print!("{}", published::document());
     }
 }
 
