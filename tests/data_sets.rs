@@ -82,7 +82,7 @@ fn parameter_lists_add_up() {
 
 #[test]
 fn oracle_rows_name_models_that_can_be_read() {
-    for file in ["vllm_shards", "vllm_kv", "vllm_alloc_sim", "vllm_shard_refusals", "device_maps"] {
+    for file in ["vllm_shards", "vllm_kv", "vllm_alloc_sim", "vllm_shard_refusals", "device_maps", "device_maps_v5"] {
         let rows = rows(&format!("oracle/{file}.jsonl"));
         assert!(rows.len() > 100, "{file}");
         let models: BTreeSet<&str> = rows.iter().map(|row| row["model"].as_str().unwrap()).collect();

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::corpus;
-use crate::runs::{Compared, Figure, compare, dependable};
+use crate::starts::{Compared, Figure, compare, dependable};
 
 /// One figure over all rows that have it.
 struct Table {
@@ -162,7 +162,7 @@ fn verdicts(name: &str, rows: &[&Compared], all: bool) -> String {
 pub fn document() -> String {
     format!(
         "# Accuracy\n\nWritten by `cargo run --release --example accuracy -- document`; the rows behind each figure are in `tests/data/`, every \
-         miss is listed by `-- runs --all`.\nErrors are of the expected figure against what the log printed; \"covered\" counts rows whose \
+         miss is listed by `-- starts --all`.\nErrors are of the expected figure against what the log printed; \"covered\" counts rows whose \
          measured figure lies within `low..high`.\n\n## Published runs of vLLM\n\n{}",
         tables(false)
     )

@@ -108,18 +108,22 @@ impl Output {
     /// Reports a failure (with `--format json` also as an object on stdout) and returns its exit code.
     pub fn fail(&mut self, problem: &Problem) -> Exit {
         if self.format == Format::Json {
-            self.json(&json!({
-                "schema": "shardfit/error/1",
-                "tool": { "name": "shardfit", "version": env!("CARGO_PKG_VERSION") },
-                "error": problem.message,
-                "hints": problem.hints,
-                "exit_code": problem.exit as u8,
-            }));
+            self.failure(problem);
         }
         self.talk(&format!("\u{1b}[1;31merror:\u{1b}[0m {}", problem.message));
         for hint in &problem.hints {
             self.talk(&format!("\u{1b}[36mhint:\u{1b}[0m {hint}"));
         }
         problem.exit
+    }
+    /// Writes a failure to stdout as an object.
+    pub fn failure(&mut self, problem: &Problem) {
+        self.json(&json!({
+            "schema": "shardfit/error/1",
+            "tool": { "name": "shardfit", "version": env!("CARGO_PKG_VERSION") },
+            "error": problem.message,
+            "hints": problem.hints,
+            "exit_code": problem.exit as u8,
+        }));
     }
 }

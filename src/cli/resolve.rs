@@ -43,6 +43,9 @@ const NAMED: usize = 3;
 /// # Errors
 /// When there is no such model, or its facts do not suffice.
 pub fn model(text: &str) -> Result<ResolvedModel, Problem> {
+    if text.trim().is_empty() {
+        return Err(no_model("the name of the model is empty"));
+    }
     let path = Path::new(text);
     if path.exists() && path.extension().is_some_and(|extension| extension == "gguf") {
         return Err(gguf(path));
@@ -70,6 +73,10 @@ pub fn model(text: &str) -> Result<ResolvedModel, Problem> {
             Err(with_nearest(problem, &nearest))
         }
     }
+}
+
+fn no_model(message: &str) -> Problem {
+    Problem::usage(message).hint("`shardfit plan Qwen/Qwen2.5-7B-Instruct --gpus 1xA10`, or paste a command after `--`")
 }
 
 /// A GGUF file is read, but no engine whose memory model is known runs it.
@@ -157,13 +164,15 @@ fn bad_config(error: ConfigError) -> Problem {
     let problem = Problem::usage(&error);
     match error {
         ConfigError::UnknownArchitecture(_) => {
-            problem.hint("the architectures that are known are listed in the README")
+            problem.hint("models of this family cannot be planned yet; CONTRIBUTING.md says how to add an architecture")
         }
         ConfigError::UnknownQuantization(_) => {
             problem.hint("`awq` and `gptq` checkpoints can be planned, and unquantised ones")
         }
-        ConfigError::Missing { .. } => problem.hint("complete the config from the model's publisher"),
-        _ => problem,
+        ConfigError::Missing { .. } | ConfigError::NoArchitecture => {
+            problem.hint("complete the config from the model's publisher")
+        }
+        _ => problem.hint("correct the config, or download it again from the model's publisher"),
     }
 }
 
@@ -195,7 +204,11 @@ fn bad_fleet(error: ResolveError) -> Problem {
 fn live_fleet(mask: Option<&str>, asked: bool) -> Result<Fleet, Problem> {
     let no_driver = |error: &ProbeError| {
         let problem = Problem::cannot_tell(error);
-        if asked { problem } else { problem.hint("name the cards to plan for: `--gpus 4xA10` or `--gpus 4x24GiB`") }
+        match error.hint() {
+            // Who asked for this machine's cards wants them; everybody else may have meant others.
+            Some(hint) if asked => problem.hint(hint),
+            _ => problem.hint("name the cards to plan for: `--gpus 4xA10` or `--gpus 4x24GiB`"),
+        }
     };
     let mut probe = NvmlProbe::open(Wanted::MEMORY).map_err(|e| no_driver(&e))?;
     let snapshot = probe.snapshot().map_err(|e| no_driver(&e))?;
@@ -259,10 +272,7 @@ pub struct Subject {
 pub fn subject(model_text: Option<&str>, flags: &EngineFlags, command: &[String]) -> Result<Subject, Problem> {
     let typed = flags.settings()?;
     if command.is_empty() {
-        let name = model_text.ok_or_else(|| {
-            Problem::usage("no model is named")
-                .hint("`shardfit plan Qwen/Qwen2.5-7B-Instruct --gpus 1xA10`, or paste a command after `--`")
-        })?;
+        let name = model_text.ok_or_else(|| no_model("no model is named"))?;
         let (engine, version) = engine_version(flags, None, None)?;
         let model = model(name)?;
         return Ok(Subject { model, engine, version, settings: typed, notes: Vec::new(), template: None, mask: None });

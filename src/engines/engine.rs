@@ -71,6 +71,10 @@ pub enum Knob {
     Eager,
     /// Element type of the weights.
     DType,
+    /// Where modules go: a strategy's name.
+    DeviceMap,
+    /// Most bytes per device.
+    MaxMemory,
 }
 
 /// An engine's memory model.

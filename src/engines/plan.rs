@@ -264,12 +264,12 @@ pub struct EnginePlan {
     pub ranks: Vec<RankPlan>,
     /// The KV pool at the best figures.
     pub kv: KvCapacity,
-    /// Host memory that weights, swap space and offloaded caches of all ranks take; `None` where it is not modelled.
-    pub offload: Option<Bytes>,
     /// The first refusal in each scenario, by [`Demand`].
     pub refusals: [Option<Refusal>; 3],
     /// What the reader must know.
     pub warnings: Vec<String>,
     /// What was assumed for want of a fact.
     pub assumptions: Vec<String>,
+    /// Weights, swap space and caches kept in host memory; `None` where the engine's way of loading is not modelled.
+    pub offload: Option<Bytes>,
 }

@@ -225,6 +225,18 @@ impl<'a> Fields<'a> {
             .ok_or_else(|| Self::wrong(name, value, "a list of texts"))
     }
 
+    /// A list of whole numbers; absent is empty.
+    ///
+    /// # Errors
+    /// When it is present and not such a list.
+    pub fn numbers(&self, name: &str) -> Result<Vec<u64>, ConfigError> {
+        let Some(value) = self.get(name) else { return Ok(Vec::new()) };
+        value
+            .as_array()
+            .and_then(|list| list.iter().map(Value::as_u64).collect())
+            .ok_or_else(|| Self::wrong(name, value, "a list of whole numbers"))
+    }
+
     /// The element type that the config states (`torch_dtype`, in newer files `dtype`).
     ///
     /// # Errors

@@ -115,7 +115,6 @@ impl Model {
                         push(bias, vec![u64::from(stack.experts), stack.rows()], dtype);
                     }
                 }
-                Kind::HeadVectors { heads, width } => push("weight", vec![heads.rows, *width], dtype),
                 Kind::Buffers(_) => {}
                 Kind::Tensors(tensors) => {
                     for (name, shape) in tensors {

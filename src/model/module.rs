@@ -20,8 +20,8 @@ pub enum Role {
     Norm,
     /// Norm of queries or keys, one head wide or as wide as all heads.
     QueryKeyNorm,
-    /// Norm of queries or keys with weights of its own for each head.
-    PerHeadNorm,
+    /// Norm of queries or keys that has a weight for each head: engines divide it with the heads.
+    HeadwiseQueryKeyNorm,
     /// Queries, keys and values (one module each, or stored fused).
     QueryKeyValue,
     /// Attention heads → hidden state.
@@ -92,8 +92,12 @@ pub enum Role {
     StateSharedNorm,
     /// Channels of a state layer → hidden state.
     StateOut,
-    /// Anything that has no part in the above: convolutions over patches, projectors that are no feed-forward layer.
-    Other,
+    /// Image patches (or audio frames) → hidden state of a tower, and embeddings added to them.
+    TowerEmbedding,
+    /// A tower's hidden state → the decoder's, kept whole by engines that divide the tower.
+    Projector,
+    /// A tensor whose purpose is not known.
+    Unknown,
 }
 
 impl Role {
@@ -127,13 +131,14 @@ impl Role {
             | Self::StateGates
             | Self::StateSelection
             | Self::StateStep
-            | Self::StateOut => true,
+            | Self::StateOut
+            | Self::Projector => true,
             Self::TokenEmbedding
             | Self::PositionEmbedding
             | Self::LmHead
             | Self::Norm
             | Self::QueryKeyNorm
-            | Self::PerHeadNorm
+            | Self::HeadwiseQueryKeyNorm
             | Self::Sinks
             | Self::LatentNorm
             | Self::IndexerNorm
@@ -146,7 +151,8 @@ impl Role {
             | Self::StateSharedNorm
             | Self::PatchPositionEmbedding
             | Self::EmbeddingProjection
-            | Self::Other => false,
+            | Self::TowerEmbedding
+            | Self::Unknown => false,
         }
     }
 
@@ -173,8 +179,8 @@ pub enum Instances {
         /// Experts of a layer, numbered from 0.
         experts: u32,
     },
-    /// One module in each of these blocks of a tower beside the layers; `{}` in the path is the block.
-    Blocks(IndexSet),
+    /// One module in each of these blocks of a tower beside the decoder; `{}` in the path is the block. Pipeline stages do not divide it.
+    Tower(IndexSet),
 }
 
 impl Instances {
@@ -183,7 +189,7 @@ impl Instances {
     pub fn count(&self) -> u64 {
         match self {
             Self::First | Self::Last => 1,
-            Self::Layers(layers) | Self::Blocks(layers) => layers.len(),
+            Self::Layers(layers) | Self::Tower(layers) => layers.len(),
             Self::Experts { layers, experts } => layers.len().saturating_mul(u64::from(*experts)),
         }
     }
@@ -194,7 +200,7 @@ impl Instances {
         let at = |name: &str, index: u32| name.replacen("{}", &index.to_string(), 1);
         match self {
             Self::First | Self::Last => vec![name.to_owned()],
-            Self::Layers(layers) | Self::Blocks(layers) => layers.iter().map(|layer| at(name, layer)).collect(),
+            Self::Layers(layers) | Self::Tower(layers) => layers.iter().map(|layer| at(name, layer)).collect(),
             Self::Experts { layers, experts } => layers
                 .iter()
                 .map(|layer| at(name, layer))
@@ -222,6 +228,8 @@ pub enum SegmentKind {
     QueryHeads(u64),
     /// Key or value heads: whole heads, replicated when ranks outnumber them.
     KeyValueHeads(u64),
+    /// Heads of a state layer: whole heads go to a rank.
+    ValueHeads(u64),
     /// Groups that heads of a state layer share: divided where they divide; a single one is on every rank.
     StateGroups(u64),
     /// Queries, keys and values of one attention, stored group by group: the group's query heads, its key head, its value head.
@@ -275,19 +283,12 @@ pub enum Kind {
         /// The parameters.
         parameters: Vec<RowParameter>,
     },
-    /// A vector of `width` for each head: one parameter, `weight`.
-    HeadVectors {
-        /// The heads; as many rows.
-        heads: Segment,
-        /// Features of a head.
-        width: u64,
-    },
     /// Parameters of other shapes, kept whole: name and shape of each.
     Tensors(Vec<(String, Vec<u64>)>),
-    /// No parameters: tensors that are computed at load and saved nowhere.
-    Buffers(Vec<Buffer>),
     /// Matrices of all experts of a layer in one tensor.
     Stack(ExpertStack),
+    /// No parameters: tensors that are computed at load and saved nowhere.
+    Buffers(Vec<Buffer>),
 }
 
 /// A tensor of [`Kind::Buffers`].
@@ -381,16 +382,15 @@ impl Module {
             }
             Kind::Table { rows, width } => rows.saturating_mul(*width),
             Kind::Vectors { width, names } => width.saturating_mul(names.len() as u64),
-            Kind::HeadVectors { heads, width } => heads.rows.saturating_mul(*width),
-            Kind::Buffers(_) => 0,
-            Kind::Tensors(tensors) => {
-                let elements = |shape: &[u64]| shape.iter().copied().fold(1, u64::saturating_mul);
-                tensors.iter().map(|(_, shape)| elements(shape)).fold(0, u64::saturating_add)
-            }
             Kind::Rows { output, parameters } => {
                 let rows = output.iter().map(|s| s.rows).fold(0, u64::saturating_add);
                 let inner = |p: &RowParameter| p.inner.iter().copied().fold(rows, u64::saturating_mul);
                 parameters.iter().map(inner).fold(0, u64::saturating_add)
+            }
+            Kind::Buffers(_) => 0,
+            Kind::Tensors(tensors) => {
+                let elements = |shape: &[u64]| shape.iter().copied().fold(1, u64::saturating_mul);
+                tensors.iter().map(|(_, shape)| elements(shape)).fold(0, u64::saturating_add)
             }
             Kind::Stack(stack) => {
                 let matrix = stack.rows().saturating_mul(stack.input.saturating_add(u64::from(stack.bias.is_some())));

@@ -1,7 +1,7 @@
 //! Searches over layouts and lengths: every candidate is planned in full.
 
 use super::{PlanRequest, State, Verdict};
-use crate::engines::{EnginePlan, Settings};
+use crate::engines::{EnginePlan, Knob, Settings};
 use crate::hardware::Fleet;
 
 /// Largest tensor-parallel degree tried: one node of the largest kind.
@@ -34,11 +34,20 @@ pub(super) fn fewest_cards(request: &PlanRequest, plan: &EnginePlan, verdict: &V
     // What the whole model weighs on this layout bounds the number from below and saves most attempts.
     let weights: u64 = plan.ranks.iter().map(|r| r.tensors.resident.0).fold(0, u64::saturating_add);
     let at_least = weights / card.capacity.0.max(1) / 2;
-    for cards in 1..=LARGEST_TP * LARGEST_PP {
+    // Engines that place whole modules have no degrees: the same settings on more cards.
+    let has_degrees = request.engine.spell(Knob::TensorParallel, "1").is_some();
+    let most = if has_degrees { LARGEST_TP * LARGEST_PP } else { LARGEST_TP };
+    for cards in 1..=most {
         if u64::from(cards) < at_least {
             continue;
         }
         let fleet = Fleet { cards: vec![card.clone(); cards as usize], source: request.fleet.source };
+        if !has_degrees {
+            if attempt(request, &request.settings, &fleet).is_some_and(|(_, v)| v.state == State::Fits) {
+                return Some(cards);
+            }
+            continue;
+        }
         for tp in (1..=cards.min(LARGEST_TP)).rev().filter(|tp| cards.is_multiple_of(*tp)) {
             let pp = cards / tp;
             if pp > LARGEST_PP {

@@ -13,4 +13,4 @@ pub use engines::{
     SymmetricMemory, VllmEra, VllmProfile, Words, vllm_profile,
 };
 pub use quants::{QuantProfile, TensorProfile, quant_profile};
-pub use transformers::{CacheGrowth, PrefillConstants, TransformersProfile, transformers_profile};
+pub use transformers::{PrefillConstants, Sampling, ShareRange, TransformersProfile, Workspace, transformers_profile};

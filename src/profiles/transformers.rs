@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::Bounds;
 /// Constants of Transformers.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -16,11 +17,17 @@ pub struct TransformersProfile {
     pub assumed_length: u64,
     /// Activations of a prefill.
     pub prefill: PrefillConstants,
-    /// Allocator growth under a cache that is concatenated.
-    pub cache_growth: CacheGrowth,
+    /// Workspaces on each card.
+    pub workspace: Workspace,
+    /// Allocator growth under a cache that is concatenated, as a share of the cache.
+    pub cache_growth: ShareRange,
+    /// Allocator rounding, as a share of the weights.
+    pub allocator: ShareRange,
+    /// Temporaries of sampling.
+    pub sampling: Sampling,
 }
 
-/// Bytes per token of a prefill.
+/// Bytes per token of a prefill, for elements of two bytes.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PrefillConstants {
@@ -28,22 +35,40 @@ pub struct PrefillConstants {
     pub hidden_bytes: u64,
     /// Per feed-forward feature.
     pub feed_forward_bytes: u64,
-    /// Per hidden feature while a norm runs in float32.
-    pub norm_bytes: u64,
     /// Where they are from.
     pub source: String,
 }
 
-/// Shares of the cache that the allocator holds beyond it.
+/// Workspaces on each card.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct CacheGrowth {
+pub struct Workspace {
+    /// How much.
+    pub size: Bounds,
+    /// Where it is from.
+    pub source: String,
+}
+
+/// A share of something, with its bounds.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShareRange {
     /// The least.
     pub low: f64,
     /// The best figure.
     pub expected: f64,
     /// The most.
     pub high: f64,
+    /// Where they are from.
+    pub source: String,
+}
+
+/// Temporaries of sampling.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sampling {
+    /// Bytes of each score.
+    pub bytes: u64,
     /// Where they are from.
     pub source: String,
 }

@@ -421,7 +421,7 @@ impl PlanReport {
             ranks,
             host: HostReport {
                 offload_bytes: plan.offload,
-                reason: Some("what loading takes of the host is not modelled for this engine yet".to_owned()),
+                reason: Some("staging and page cache of this engine's loader are not modelled".to_owned()),
                 ..HostReport::default()
             },
             capacity: CapacityReport {

@@ -19,6 +19,14 @@ pub enum ShardError {
         /// Ranks.
         tp: u64,
     },
+    /// Heads of a state layer.
+    #[error("{heads} heads of a state layer do not divide over {tp} ranks")]
+    StateHeads {
+        /// Heads.
+        heads: u64,
+        /// Ranks.
+        tp: u64,
+    },
     /// Groups of a state layer.
     #[error("{groups} groups of a state layer neither divide over {tp} ranks nor are one")]
     StateGroups {

@@ -9,9 +9,12 @@ mod shard;
 mod slices;
 mod tensor;
 
-pub use device_map::{Device, DeviceMap, DeviceMapError};
+pub use device_map::{
+    BalanceError, Block, Caps, Device, DeviceMap, DeviceMapError, ModuleTree, Node, ParseStrategyError, Placed,
+    Planner, Strategy, balance, device_shares, place,
+};
 pub use error::ShardError;
 pub use layout::{Layout, Rank, Stage};
 pub use rules::{ExpertRule, Fusion, Generated, ShardingRules, Split};
-pub use shard::{device_share, shard};
+pub use shard::{shard, whole_model};
 pub use tensor::{BoxCopy, Fill, RankTensor, SourceTensor, Where};

@@ -4,10 +4,7 @@ use std::ops::Range;
 
 use super::experts::{ExpertShare, stacks};
 use super::slices::Member;
-use super::{
-    BoxCopy, Device, DeviceMap, Fill, Layout, Rank, RankTensor, ShardError, ShardingRules, SourceTensor, Split, Stage,
-    Where,
-};
+use super::{BoxCopy, Fill, Layout, Rank, RankTensor, ShardError, ShardingRules, SourceTensor, Split, Stage, Where};
 use crate::model::{
     Axis, Dim, IndexSet, Instances, Kind, Model, Module, Part, Role, RowParameter, Segment, StoredTensor, bias,
 };
@@ -28,17 +25,12 @@ pub fn shard(model: &Model, layout: Layout, rules: &ShardingRules, rank: Rank) -
     Shard { model, rules, share: Share::Stage(stage), member }.tensors()
 }
 
-/// The tensors that a device map puts on one device, in the order of construction. Modules stay whole.
+/// All tensors of a model on one device, in the order of construction.
 ///
 /// # Errors
 /// Never for rules that split nothing; the type is that of [`shard`].
-pub fn device_share(
-    model: &Model,
-    rules: &ShardingRules,
-    map: &DeviceMap,
-    device: Device,
-) -> Result<Vec<RankTensor>, ShardError> {
-    Shard { model, rules, share: Share::Device(map, device), member: Member { rank: 0, size: 1 } }.tensors()
+pub fn whole_model(model: &Model, rules: &ShardingRules) -> Result<Vec<RankTensor>, ShardError> {
+    Shard { model, rules, share: Share::Whole, member: Member { rank: 0, size: 1 } }.tensors()
 }
 
 /// Whether an engine that fuses this role builds the two as one tensor.
@@ -46,19 +38,12 @@ fn same_group(first: &Module, other: &Module) -> bool {
     first.role == other.role && first.instances == other.instances && first.parent() == other.parent()
 }
 
-/// The layers or blocks of a module that a map puts on a device.
-fn own_indices(map: &DeviceMap, device: Device, path: &str, indices: &IndexSet) -> Option<Where> {
-    let here = |index: &u32| map.device_of(&path.replacen("{}", &index.to_string(), 1)) == device;
-    let own = IndexSet::from_indices(indices.iter().filter(here));
-    (!own.is_empty()).then_some(Where::Layers(own))
-}
-
 /// Which modules are here.
 enum Share<'a> {
     /// Those of a pipeline stage.
     Stage(&'a Stage),
-    /// Those that a map puts on a device.
-    Device(&'a DeviceMap, Device),
+    /// All of them.
+    Whole,
 }
 
 struct Shard<'a> {
@@ -86,7 +71,7 @@ impl Shard<'_> {
             }
         }
         for generated in &self.rules.generated {
-            if let Some(place) = self.instances(&generated.name, &generated.instances) {
+            if let Some(place) = self.instances(&generated.instances) {
                 tensors.push(RankTensor {
                     name: generated.name.clone(),
                     place,
@@ -111,41 +96,27 @@ impl Shard<'_> {
                     (Role::LmHead, _) => stage.head,
                     (_, Instances::First) => stage.embedding,
                     (_, Instances::Last) => stage.final_norm,
-                    (_, Instances::Layers(_) | Instances::Blocks(_) | Instances::Experts { .. }) => true,
+                    (_, Instances::Layers(_) | Instances::Tower(_) | Instances::Experts { .. }) => true,
                 };
-                built.then(|| self.instances(&module.path, &module.instances)).flatten()
+                built.then(|| self.instances(&module.instances)).flatten()
             }
-            // A tied head follows the embedding: both are one tensor.
-            Share::Device(..) => self.instances(source_path(module), &module.instances),
+            Share::Whole => self.instances(&module.instances),
         }
     }
 
-    fn instances(&self, path: &str, instances: &Instances) -> Option<Where> {
-        match (instances, &self.share) {
-            (Instances::First | Instances::Last, Share::Stage(_)) => Some(Where::Once),
-            (Instances::First | Instances::Last, Share::Device(map, device)) => {
-                (map.device_of(path) == *device).then_some(Where::Once)
+    fn instances(&self, instances: &Instances) -> Option<Where> {
+        let own = |layers: &IndexSet| match self.share {
+            Share::Stage(stage) => layers.within(&stage.layers),
+            Share::Whole => layers.clone(),
+        };
+        let somewhere = |layers: IndexSet| (!layers.is_empty()).then_some(layers);
+        match instances {
+            Instances::First | Instances::Last => Some(Where::Once),
+            Instances::Layers(layers) => somewhere(own(layers)).map(Where::Layers),
+            Instances::Experts { layers, experts } => {
+                somewhere(own(layers)).map(|layers| Where::Experts { layers, experts: 0..*experts })
             }
-            (Instances::Layers(layers), Share::Stage(stage)) => {
-                let own = layers.within(&stage.layers);
-                (!own.is_empty()).then_some(Where::Layers(own))
-            }
-            (Instances::Experts { layers, experts }, share) => {
-                // Maps place whole decoder layers, so all experts of a layer are where its first is.
-                let own = match share {
-                    Share::Stage(stage) => Some(Where::Layers(layers.within(&stage.layers))),
-                    Share::Device(map, device) => own_indices(map, *device, path, layers),
-                };
-                match own {
-                    Some(Where::Layers(own)) if !own.is_empty() => {
-                        Some(Where::Experts { layers: own, experts: 0..*experts })
-                    }
-                    _ => None,
-                }
-            }
-            (Instances::Layers(layers), Share::Device(map, device)) => own_indices(map, *device, path, layers),
-            (Instances::Blocks(blocks), Share::Stage(_)) => Some(Where::Layers(blocks.clone())),
-            (Instances::Blocks(blocks), Share::Device(map, device)) => own_indices(map, *device, path, blocks),
+            Instances::Tower(blocks) => Some(Where::Layers(blocks.clone())),
         }
     }
 
@@ -222,19 +193,19 @@ impl Shard<'_> {
                     push(name, None, whole_tensor(first, name, shape, source_dtype));
                 }
             }
-            Kind::HeadVectors { heads, width } => {
-                let from = match self.rules.split(first.role) {
-                    Split::Column => self.member.segment(heads, self.rules.repeat_kv_heads, &first.path)?,
-                    Split::Replicated | Split::Row | Split::Vocabulary => 0..heads.rows,
+            Kind::Rows { output, parameters } => {
+                let rows = output.iter().map(|s| s.rows).fold(0, u64::saturating_add);
+                let cut = match self.rules.split(first.role) {
+                    Split::Column => self.column(output, first, self.member)?,
+                    Split::Vocabulary => {
+                        let (slice, held) = self.member.vocabulary(rows, self.rules.vocabulary_multiple)?;
+                        Cut { slices: vec![slice], held }
+                    }
+                    Split::Replicated | Split::Row => Cut::whole(rows),
                 };
-                let held = from.end - from.start;
-                let source = SourceTensor {
-                    name: format!("{}.weight", first.path),
-                    dtype: source_dtype,
-                    shape: vec![heads.rows, *width],
-                };
-                let copy = BoxCopy { source, from: vec![from, 0..*width], to: vec![0, 0], experts: None };
-                push("weight", None, (vec![held, *width], vec![copy]));
+                for parameter in parameters {
+                    push(parameter.name, None, cut_rows(first, parameter, rows, &cut, source_dtype));
+                }
             }
             Kind::Table { rows, width } => {
                 let (from, padded) = match self.rules.split(first.role) {
@@ -259,16 +230,6 @@ impl Shard<'_> {
                 }
                 if *has_bias {
                     push("bias", None, stacked(stored_tensor(group, &parts, &bias(), source_dtype, floor)?));
-                }
-            }
-            Kind::Rows { output, parameters } => {
-                let rows = output.iter().map(|s| s.rows).fold(0, u64::saturating_add);
-                let slices = match self.rules.split(first.role) {
-                    Split::Column => member.segments(output, self.rules.repeat_kv_heads, &first.path)?,
-                    Split::Replicated | Split::Row | Split::Vocabulary => vec![Range { start: 0, end: rows }],
-                };
-                for parameter in parameters {
-                    push(parameter.name, None, rows_of(first, parameter, rows, &slices, source_dtype));
                 }
             }
             Kind::Stack(stack) => match &experts {
@@ -316,7 +277,7 @@ impl Shard<'_> {
     fn has_embedding(&self) -> bool {
         match self.share {
             Share::Stage(stage) => stage.embedding,
-            Share::Device(..) => true,
+            Share::Whole => true,
         }
     }
 
@@ -353,32 +314,32 @@ impl Shard<'_> {
     }
 }
 
-/// Slices of the first dimension of a parameter, one after the other.
-fn rows_of(
-    module: &Module,
-    parameter: &RowParameter,
-    rows: u64,
-    slices: &[Range<u64>],
-    dtype: Option<DType>,
-) -> (Vec<u64>, Vec<BoxCopy>) {
-    let with = |rows: u64| -> Vec<u64> { std::iter::once(rows).chain(parameter.inner.iter().copied()).collect() };
-    let mut held = 0u64;
-    let mut copies = Vec::with_capacity(slices.len());
-    for slice in slices {
-        let source = SourceTensor { name: format!("{}.{}", module.path, parameter.name), dtype, shape: with(rows) };
-        let from = std::iter::once(slice.clone()).chain(parameter.inner.iter().map(|size| 0..*size)).collect();
-        let to = std::iter::once(held).chain(parameter.inner.iter().map(|_| 0)).collect();
-        copies.push(BoxCopy { source, from, to, experts: None });
-        held = held.saturating_add(slice.end - slice.start);
-    }
-    (with(held), copies)
-}
-
 /// Shape and source of a parameter that is kept whole.
 fn whole_tensor(module: &Module, name: &str, shape: &[u64], dtype: Option<DType>) -> (Vec<u64>, Vec<BoxCopy>) {
     let source = SourceTensor { name: format!("{}.{name}", module.path), dtype, shape: shape.to_vec() };
     let from = shape.iter().map(|size| 0..*size).collect();
     (shape.to_vec(), vec![BoxCopy { source, from, to: vec![0; shape.len()], experts: None }])
+}
+
+/// Shape and slices of a parameter whose rows are divided.
+fn cut_rows(
+    module: &Module,
+    parameter: &RowParameter,
+    rows: u64,
+    cut: &Cut,
+    dtype: Option<DType>,
+) -> (Vec<u64>, Vec<BoxCopy>) {
+    let shaped = |first: u64| std::iter::once(first).chain(parameter.inner.iter().copied()).collect::<Vec<_>>();
+    let mut copies = Vec::with_capacity(cut.slices.len());
+    let mut start = 0u64;
+    for slice in &cut.slices {
+        let source = SourceTensor { name: format!("{}.{}", module.path, parameter.name), dtype, shape: shaped(rows) };
+        let from = std::iter::once(slice.clone()).chain(parameter.inner.iter().map(|size| 0..*size)).collect();
+        let to = std::iter::once(start).chain(parameter.inner.iter().map(|_| 0)).collect();
+        copies.push(BoxCopy { source, from, to, experts: None });
+        start = start.saturating_add(slice.end.saturating_sub(slice.start));
+    }
+    (shaped(cut.held), copies)
 }
 
 /// A rank's part of one matrix, in features.

@@ -48,6 +48,11 @@ impl Member {
                 let head = self.rank / (self.size / heads);
                 Ok(head * width..(head + 1) * width)
             }
+            SegmentKind::ValueHeads(heads) => self
+                .even(segment.rows, module)
+                .ok()
+                .filter(|_| heads.is_multiple_of(self.size))
+                .ok_or(ShardError::StateHeads { heads, tp: self.size }),
             SegmentKind::StateGroups(groups) => {
                 if groups == 1 {
                     return Ok(0..segment.rows);

@@ -8,6 +8,7 @@ mod index;
 mod json;
 mod local;
 pub mod safetensors;
+mod script;
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ pub use error::SourceError;
 pub use hub::{HubError, HubId, HubSettings, NotAHubId, Token, open_hub};
 pub use index::{IndexProblem, WeightIndex};
 pub use local::open_path;
+pub use script::{ScriptError, ScriptReading, open_script, read_script};
 
 use crate::model::Checkpoint;
 

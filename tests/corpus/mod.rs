@@ -27,16 +27,40 @@ pub fn parameter_lists() -> Vec<Value> {
     files.iter().filter(|path| path.extension().is_some_and(|e| e == "json")).map(read).collect()
 }
 
-/// A model by its Hub id: built in, or stored beside the tests.
-pub fn model(id: &str) -> Option<Result<Model, ConfigError>> {
+/// A config and, where it is kept apart, the quantisation, by Hub id: built in, or stored beside the tests.
+pub fn config(id: &str) -> Option<(Value, Option<Value>)> {
     let parse = |text: &str| serde_json::from_str::<Value>(text).unwrap();
     if let Ok(profile) = built_in_model(id) {
-        let quantization = profile.quantization.map(parse);
-        return Some(Model::from_config(&parse(profile.config), quantization.as_ref()).map(|m| m.named(id)));
+        return Some((parse(profile.config), profile.quantization.map(parse)));
     }
     let stem = id.replace('/', "--");
     let text = std::fs::read_to_string(data().join("configs").join(format!("{stem}.json"))).ok()?;
     let quantization = std::fs::read_to_string(data().join("configs").join(format!("{stem}.hf_quant_config.json")));
-    let quantization = quantization.ok().map(|text| parse(&text));
-    Some(Model::from_config(&parse(&text), quantization.as_ref()).map(|m| m.named(id)))
+    Some((parse(&text), quantization.ok().map(|text| parse(&text))))
+}
+
+/// A model by its Hub id.
+pub fn model(id: &str) -> Option<Result<Model, ConfigError>> {
+    let (config, quantization) = config(id)?;
+    Some(Model::from_config(&config, quantization.as_ref()).map(|m| m.named(id)))
+}
+
+/// What Qwen's names end in, and the quantisation that such a checkpoint has.
+const SIBLINGS: [(&str, &str); 4] = [
+    ("", "null"),
+    ("-AWQ", r#"{"quant_method": "awq", "bits": 4, "group_size": 128, "zero_point": true}"#),
+    ("-GPTQ-Int4", r#"{"quant_method": "gptq", "bits": 4, "group_size": 128, "desc_act": false, "sym": true}"#),
+    ("-GPTQ-Int8", r#"{"quant_method": "gptq", "bits": 8, "group_size": 128, "desc_act": false, "sym": true}"#),
+];
+
+/// A model by its Hub id, else by a stored sibling that differs in its quantisation alone.
+pub fn model_or_sibling(id: &str) -> Option<Result<Model, ConfigError>> {
+    if let Some(found) = model(id) {
+        return Some(found);
+    }
+    let (base, quantization) = SIBLINGS.iter().rev().find_map(|(end, q)| Some((id.strip_suffix(end)?, q)))?;
+    let (mut config, _) = SIBLINGS.iter().find_map(|(end, _)| config(&format!("{base}{end}")))?;
+    config["quantization_config"] = serde_json::from_str(quantization).unwrap();
+    // GPTQ and AWQ checkpoints pad narrow feed-forward layers; the stored siblings that are read here are wide enough.
+    Some(Model::from_config(&config, None).map(|m| m.named(id)))
 }

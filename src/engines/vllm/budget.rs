@@ -144,6 +144,7 @@ impl<'a> Start<'a> {
     fn resolve(deployment: &Deployment<'a>) -> Result<Self, EngineError> {
         let Deployment { model, settings, fleet, version } = *deployment;
         let layout = layout(settings)?;
+        refusals::heads_divide(model, layout.tp)?;
         let card = fleet.cards.first().ok_or_else(|| EngineError::Unknown("the fleet has no cards".to_owned()))?;
         let era = eras::era(version, card)?;
         let dtype = defaults::dtype(settings, model, card)?;

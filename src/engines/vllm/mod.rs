@@ -49,6 +49,7 @@ impl Engine for Vllm {
             Knob::CacheType => "kv-cache-dtype",
             Knob::DType => "dtype",
             Knob::Eager => return Some("--enforce-eager".to_owned()),
+            Knob::DeviceMap | Knob::MaxMemory => return None,
         };
         Some(format!("--{flag} {value}"))
     }

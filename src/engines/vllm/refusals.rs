@@ -18,6 +18,7 @@ pub fn does_not_divide(error: &ShardError, model: &Model) -> EngineError {
             let (a, b) = if tp > heads { (tp, heads) } else { (heads, tp) };
             format!("{a} is not divisible by {b} (key/value heads and tensor parallel size)")
         }
+        ShardError::StateHeads { heads, tp } => format!("{heads} is not divisible by {tp} (state heads)"),
         ShardError::StateGroups { .. } => {
             "If tensor parallel world size does not divide num_groups, then num_groups must equal 1.".to_owned()
         }
@@ -40,6 +41,13 @@ pub fn does_not_divide(error: &ShardError, model: &Model) -> EngineError {
         }
     };
     EngineError::Refused { message, hint }
+}
+
+/// What vLLM checks before it builds a layer (`ModelConfig.verify_with_parallel_config` in `config/model.py`), so that this is the
+/// refusal a user sees, whatever else does not divide.
+pub fn heads_divide(model: &Model, tp: u32) -> Result<(), EngineError> {
+    let (heads, tp) = (model.attention_heads, u64::from(tp));
+    if heads.is_multiple_of(tp) { Ok(()) } else { Err(does_not_divide(&ShardError::QueryHeads { heads, tp }, model)) }
 }
 
 /// Tensor-parallel sizes up to 16 over which heads and feed-forward width divide.

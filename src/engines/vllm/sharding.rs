@@ -33,7 +33,7 @@ pub fn rules(
             // SigLIP's positions go through the same class as tokens (`models/siglip.py`).
             (Role::PatchPositionEmbedding, Split::Vocabulary),
             (Role::QueryKeyValue, Split::Column),
-            (Role::PerHeadNorm, Split::Column),
+            (Role::HeadwiseQueryKeyNorm, Split::Column),
             (Role::AttentionOutput, Split::Row),
             (Role::GateUp, Split::Column),
             (Role::Up, Split::Column),

@@ -2,8 +2,8 @@
 
 use super::super::config::{ConfigError, Fields};
 use super::super::{
-    CacheGroup, Format, IndexSet, Instances, Kind, LayerCache, Model, Module, Part, Role, Rope, RopeScaling, Segment,
-    SegmentKind,
+    CacheGroup, Experts, Format, IndexSet, Instances, Kind, LayerCache, Model, Module, Part, Role, Rope, RopeScaling,
+    RowParameter, Segment, SegmentKind,
 };
 use super::blocks::{AttentionSizes, features};
 
@@ -47,6 +47,7 @@ pub struct Decoder<'a> {
     modules: Vec<Module>,
     ropes: Vec<Rope>,
     caches: Vec<CacheGroup>,
+    experts: Option<Experts>,
 }
 
 impl<'a> Decoder<'a> {
@@ -74,6 +75,7 @@ impl<'a> Decoder<'a> {
             modules: Vec::new(),
             ropes: Vec::new(),
             caches: Vec::new(),
+            experts: None,
         })
     }
 
@@ -143,9 +145,12 @@ impl<'a> Decoder<'a> {
     /// A norm of queries or keys that has a weight for each head, in every layer.
     pub fn headwise_norm(&mut self, name: &str, heads: SegmentKind, width: u64) {
         let (SegmentKind::QueryHeads(rows) | SegmentKind::KeyValueHeads(rows)) = heads else { return };
-        let kind = Kind::HeadVectors { heads: Segment { rows, kind: heads }, width };
+        let kind = Kind::Rows {
+            output: vec![Segment { rows, kind: heads }],
+            parameters: vec![RowParameter { name: "weight", inner: vec![width] }],
+        };
         let layers = self.all.clone();
-        self.in_layers(&layers, name, Part::Attention, Role::PerHeadNorm, kind);
+        self.in_layers(&layers, name, Part::Attention, Role::HeadwiseQueryKeyNorm, kind);
     }
 
     /// A norm over the hidden state outside the layers.
@@ -207,7 +212,7 @@ impl<'a> Decoder<'a> {
             attention_heads: facts.attention.heads,
             kv_heads: facts.attention.kv_heads,
             head_width: facts.attention.head_width,
-            experts: None,
+            experts: self.experts,
             vocab_size: facts.vocab,
             tied_embeddings: facts.tied,
             max_position: facts.max_position,
@@ -219,9 +224,20 @@ impl<'a> Decoder<'a> {
         })
     }
 
-    fn in_layers(&mut self, layers: &IndexSet, name: &str, part: Part, role: Role, kind: Kind) {
+    /// States what its routed experts are.
+    pub fn has_experts(&mut self, experts: Experts) {
+        self.experts = Some(experts);
+    }
+
+    /// Path of a module in each layer.
+    pub fn layer_path(&self, name: &str) -> String {
+        format!("{}.{name}", self.layer)
+    }
+
+    /// A module of some layers.
+    pub fn in_layers(&mut self, layers: &IndexSet, name: &str, part: Part, role: Role, kind: Kind) {
         if !layers.is_empty() {
-            let path = format!("{}.{name}", self.layer);
+            let path = self.layer_path(name);
             self.push(module(path, Instances::Layers(layers.clone()), part, role, kind));
         }
     }
@@ -232,9 +248,26 @@ pub fn module(path: impl Into<String>, instances: Instances, part: Part, role: R
     Module { path: path.into(), instances, part, role, kind, dtype: None, tied_to: None }
 }
 
-fn part_of(role: Role) -> Part {
+/// The part that reports count a role of the decoder's layers under.
+pub fn part_of(role: Role) -> Part {
     match role {
         Role::GateUp | Role::Up | Role::Down => Part::Mlp,
+        Role::ExpertGateUp | Role::ExpertUp | Role::ExpertDown => Part::Experts,
+        Role::SharedExpertGateUp | Role::SharedExpertUp | Role::SharedExpertDown | Role::SharedExpertGate => {
+            Part::SharedExpert
+        }
+        Role::Router | Role::RouterBias => Part::Router,
+        Role::ExpertLatentDown | Role::ExpertLatentUp => Part::Other,
+        Role::StateIn
+        | Role::StateGates
+        | Role::StateConvolution
+        | Role::StateDecay
+        | Role::StateHeads
+        | Role::StateSelection
+        | Role::StateStep
+        | Role::StateNorm
+        | Role::StateSharedNorm
+        | Role::StateOut => Part::Ssm,
         _ => Part::Attention,
     }
 }

@@ -3,19 +3,35 @@
 mod alibi;
 mod blocks;
 mod cohere;
+mod dbrx;
 mod decoder;
+mod deepseek;
+mod delta;
 mod gemma;
 mod glm;
+mod glm_moe;
 mod gpt;
+mod gpt_oss;
 mod granite;
 mod internlm;
+mod jamba;
 mod llama;
+mod llama4;
+mod mamba;
 mod mimo;
+mod mimo_v2;
+mod minimax;
+mod mixtral;
+mod nemotron_h;
 mod nemotron_nas;
 mod olmo;
 mod phi;
 mod qwen;
+mod qwen_hybrid;
+mod qwen_moe;
+mod routed;
 mod starcoder2;
+mod state_space;
 mod towers;
 mod vision;
 
@@ -66,6 +82,28 @@ pub const FAMILIES: &[&Family] = &[
     &vision::QWEN2_5_VL,
     &vision::QWEN2_VL,
     &vision::QWEN3_VL,
+    &dbrx::DBRX,
+    &deepseek::DEEPSEEK,
+    &deepseek::DEEPSEEK_V2,
+    &deepseek::DEEPSEEK_V3,
+    &deepseek::DEEPSEEK_V32,
+    &deepseek::GLM_MOE_DSA,
+    &glm_moe::GLM4_MOE,
+    &gpt_oss::GPT_OSS,
+    &jamba::JAMBA,
+    &llama4::LLAMA4,
+    &mamba::MAMBA,
+    &mamba::MAMBA2,
+    &mimo_v2::MIMO_V2,
+    &minimax::MINIMAX_M2,
+    &mixtral::MIXTRAL,
+    &nemotron_h::NEMOTRON_H,
+    &qwen_hybrid::QWEN3_NEXT,
+    &qwen_hybrid::QWEN3_5,
+    &qwen_hybrid::QWEN3_5_MOE,
+    &qwen_moe::QWEN2_MOE,
+    &qwen_moe::QWEN3_MOE,
+    &qwen_moe::QWEN3_VL_MOE,
 ];
 
 /// The family that reads a config: by class, else by model type.

@@ -51,7 +51,7 @@ impl Tower {
     /// A module of every block.
     pub fn every(&mut self, name: &str, role: Role, kind: Kind) {
         let path = format!("{}.{name}", self.block);
-        self.modules.push(module(path, Instances::Blocks(self.blocks.clone()), Part::Vision, role, kind));
+        self.modules.push(module(path, Instances::Tower(self.blocks.clone()), Part::Vision, role, kind));
     }
 
     /// A norm of every block.
@@ -67,7 +67,7 @@ impl Tower {
     /// A matrix of some numbered modules outside the blocks; `{}` in the name is the number.
     pub fn numbered(&mut self, name: &str, numbers: IndexSet, role: Role, kind: Kind) {
         let path = format!("{}.{name}", self.path);
-        self.modules.push(module(path, Instances::Blocks(numbers), Part::Vision, role, kind));
+        self.modules.push(module(path, Instances::Tower(numbers), Part::Vision, role, kind));
     }
 
     /// A convolution that makes patches hidden states: kernels of these dimensions.
@@ -76,12 +76,12 @@ impl Tower {
         if bias {
             parameters.push(RowParameter { name: "bias", inner: Vec::new() });
         }
-        self.single(name, Role::Other, Kind::Rows { output: vec![features(self.width)], parameters });
+        self.single(name, Role::TowerEmbedding, Kind::Rows { output: vec![features(self.width)], parameters });
     }
 
     /// A table that is computed at load.
     pub fn buffer(&mut self, name: &str, buffer: Buffer) {
-        self.single(name, Role::Other, Kind::Buffers(vec![buffer]));
+        self.single(name, Role::TowerEmbedding, Kind::Buffers(vec![buffer]));
     }
 
     /// The modules.
@@ -179,7 +179,7 @@ pub fn qwen3(vision: &Fields<'_>, default_levels: u64) -> Result<Vec<Module>, Co
     let mut tower = Tower::new("model.visual", "blocks.{}", vision.u64_or(&["depth"], 27)?, width)?;
     tower.patches("patch_embed.proj", qwen_kernel(vision, 16)?, true);
     let rows = vision.u64_or(&["num_position_embeddings"], 2304)?;
-    tower.single("pos_embed", Role::Other, Kind::Table { rows, width });
+    tower.single("pos_embed", Role::TowerEmbedding, Kind::Table { rows, width });
     tower.norm("norm1", WEIGHT_AND_BIAS);
     tower.norm("norm2", WEIGHT_AND_BIAS);
     qwen_attention(&mut tower, width, vision.u64_or(&["num_heads"], 16)?)?;

@@ -67,7 +67,7 @@ fn gemma3(fields: &Fields<'_>) -> Result<Model, ConfigError> {
     let single = |path: &str, role, kind| module(path, Instances::First, Part::Vision, role, kind);
     // A bare parameter of the projector, stored `input × output`.
     let projection = ("mm_input_projection_weight".to_owned(), vec![width, decoder.hidden_size]);
-    modules.push(single("model.multi_modal_projector", Role::Other, Kind::Tensors(vec![projection])));
+    modules.push(single("model.multi_modal_projector", Role::Projector, Kind::Tensors(vec![projection])));
     let norm = Kind::Vectors { width, names: WEIGHT };
     modules.push(single("model.multi_modal_projector.mm_soft_emb_norm", Role::Norm, norm));
     Ok(join(decoder, DECODER, modules))
@@ -88,7 +88,7 @@ fn mistral3(fields: &Fields<'_>) -> Result<Model, ConfigError> {
         modules.push(module(format!("model.multi_modal_projector.{name}"), Instances::First, Part::Vision, role, kind));
     };
     single("norm", Role::Norm, Kind::Vectors { width, names: WEIGHT });
-    single("patch_merger.merging_layer", Role::Other, matrix(merged, width, false));
+    single("patch_merger.merging_layer", Role::Projector, matrix(merged, width, false));
     single("linear_1", Role::Up, matrix(width, decoder.hidden_size, projector_bias));
     single("linear_2", Role::Down, matrix(decoder.hidden_size, decoder.hidden_size, projector_bias));
     Ok(join(decoder, DECODER, modules))

@@ -4,7 +4,8 @@ use super::{Candidate, Rejected, Repair, Situation};
 use crate::engines::{ContextLength, Knob, Settings};
 use crate::planning::search::largest;
 
-/// `--max-model-len`: the longest length that fits at high demand, rounded down so that it reads well.
+/// `--max-model-len`: the longest length that fits at high demand, rounded down so that it reads well; where none does, the longest that
+/// the engine starts with at expected demand.
 pub(super) struct Context;
 
 impl Repair for Context {
@@ -15,7 +16,9 @@ impl Repair for Context {
         let Some(now) = situation.plan.workload.max_model_len else { return Vec::new() };
         let with =
             |length: u64| Settings { max_model_len: ContextLength::Tokens(length), ..situation.settings.clone() };
-        let Some(longest) = largest(now.0.saturating_sub(1), |length| situation.fits(&with(length))) else {
+        let limit = now.0.saturating_sub(1);
+        let at_high = largest(limit, |length| situation.fits(&with(length)));
+        let Some(longest) = at_high.or_else(|| largest(limit, |length| situation.starts(&with(length)))) else {
             return Vec::new();
         };
         let step = match longest {

@@ -2,6 +2,7 @@
 
 mod cache_type;
 mod context;
+mod device_map;
 mod dtype;
 mod eager;
 mod fraction;
@@ -69,8 +70,15 @@ impl Situation<'_> {
         self.request.engine.spell(knob, &value.to_string())
     }
 
+    /// Whether it fits at high demand.
     fn fits(&self, settings: &Settings) -> bool {
         attempt(self.request, settings, &self.request.fleet).is_some_and(|(_, v)| v.state == State::Fits)
+    }
+
+    /// Whether it fits at least at expected demand.
+    fn starts(&self, settings: &Settings) -> bool {
+        let starts = |state| matches!(state, State::Fits | State::Tight);
+        attempt(self.request, settings, &self.request.fleet).is_some_and(|(_, v)| starts(v.state))
     }
 }
 
@@ -81,9 +89,11 @@ trait Repair: Sync {
 }
 
 /// Changes of layout, tried alone and under each of the others.
-const LAYOUTS: &[&dyn Repair] = &[&layout::TensorParallel, &layout::PipelineParallel];
+const LAYOUTS: &[&dyn Repair] = &[&layout::TensorParallel, &layout::PipelineParallel, &device_map::Spread];
 /// Changes within a layout.
 const KNOBS: &[&dyn Repair] = &[
+    &device_map::StayInPlace,
+    &device_map::Caps,
     &fraction::MemoryFraction,
     &sequences::Sequences,
     &context::Context,

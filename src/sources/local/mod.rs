@@ -11,6 +11,7 @@ use super::hub::{self, Snapshot};
 use super::{ModelSource, Origin, SourceError};
 pub(super) use folder::open as open_folder;
 
+pub(super) use files::read_bounded;
 use files::{read_optional_object, read_required_object};
 
 /// Opens a model at a path: a folder in the Hugging Face layout (also a snapshot of the Hub's cache, or the cache's folder of a model), a

@@ -1,8 +1,19 @@
 //! Whole modules on named devices, as Transformers and accelerate place them.
 
+mod balance;
+mod place;
+mod share;
+mod tree;
+
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde_json::Value;
+
+pub use balance::{BalanceError, Caps, ParseStrategyError, Planner, Strategy, balance};
+pub use place::{Placed, place};
+pub use share::device_shares;
+pub use tree::{Block, ModuleTree, Node};
 
 /// A device of a map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,10 +36,29 @@ impl fmt::Display for Device {
     }
 }
 
-/// Module prefix → device. The longest prefix that matches decides; what matches none goes to host memory.
-#[derive(Debug, Clone, PartialEq, Eq)]
+impl std::str::FromStr for Device {
+    type Err = DeviceMapError;
+
+    /// `0`, `cuda:0`, `cuda` (the first), `cpu`, `disk`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "cpu" => Ok(Self::Cpu),
+            "disk" => Ok(Self::Disk),
+            "cuda" => Ok(Self::Card(0)),
+            _ => text
+                .strip_prefix("cuda:")
+                .unwrap_or(text)
+                .parse()
+                .map(Self::Card)
+                .map_err(|_| DeviceMapError::NotADevice(text.to_owned())),
+        }
+    }
+}
+
+/// Module prefix → device. The longest prefix that matches decides.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DeviceMap {
-    entries: Vec<(String, Device)>,
+    entries: BTreeMap<String, Device>,
 }
 
 /// A text that is no device map.
@@ -46,7 +76,13 @@ impl DeviceMap {
     /// Everything on one device.
     #[must_use]
     pub fn single(device: Device) -> Self {
-        Self { entries: vec![(String::new(), device)] }
+        Self { entries: BTreeMap::from([(String::new(), device)]) }
+    }
+
+    /// Modules by path.
+    #[must_use]
+    pub fn new(entries: impl IntoIterator<Item = (String, Device)>) -> Self {
+        Self { entries: entries.into_iter().collect() }
     }
 
     /// Reads a device (`cuda:0`, `0`, `cpu`) or a JSON object (`{"model.embed_tokens": 0, "model.layers": 1}`).
@@ -54,7 +90,7 @@ impl DeviceMap {
     /// # Errors
     /// When it is neither, or names a device that does not exist.
     pub fn parse(text: &str) -> Result<Self, DeviceMapError> {
-        if let Ok(device) = parse_device(text) {
+        if let Ok(device) = text.parse() {
             return Ok(Self::single(device));
         }
         let not_a_map = || DeviceMapError::NotAMap(text.to_owned());
@@ -64,8 +100,8 @@ impl DeviceMap {
             .iter()
             .map(|(module, device)| {
                 let device = match device {
-                    Value::String(name) => parse_device(name)?,
-                    other => parse_device(&other.to_string())?,
+                    Value::String(name) => name.parse()?,
+                    other => other.to_string().parse()?,
                 };
                 Ok((module.clone(), device))
             })
@@ -73,43 +109,36 @@ impl DeviceMap {
         Ok(Self { entries })
     }
 
-    /// Where a module is.
+    /// Where a module (or tensor) is; `None` when no entry covers it.
     #[must_use]
-    pub fn device_of(&self, path: &str) -> Device {
-        let matches = |prefix: &str| {
-            prefix.is_empty() || path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        };
-        self.entries
-            .iter()
-            .filter(|(prefix, _)| matches(prefix))
-            .max_by_key(|(prefix, _)| prefix.len())
-            .map_or(Device::Cpu, |(_, device)| *device)
+    pub fn device_of(&self, path: &str) -> Option<Device> {
+        let mut prefix = path;
+        loop {
+            if let Some(device) = self.entries.get(prefix) {
+                return Some(*device);
+            }
+            if prefix.is_empty() {
+                return None;
+            }
+            prefix = prefix.rfind('.').map_or("", |dot| &prefix[..dot]);
+        }
+    }
+
+    /// The entries, by path.
+    pub fn entries(&self) -> impl Iterator<Item = (&str, Device)> {
+        self.entries.iter().map(|(path, device)| (path.as_str(), *device))
     }
 
     /// The highest card number named.
     #[must_use]
     pub fn highest_card(&self) -> Option<u32> {
         self.entries
-            .iter()
-            .filter_map(|(_, device)| match device {
+            .values()
+            .filter_map(|device| match device {
                 Device::Card(ordinal) => Some(*ordinal),
                 Device::Cpu | Device::Disk => None,
             })
             .max()
-    }
-}
-
-fn parse_device(text: &str) -> Result<Device, DeviceMapError> {
-    match text {
-        "cpu" => Ok(Device::Cpu),
-        "disk" => Ok(Device::Disk),
-        "cuda" => Ok(Device::Card(0)),
-        _ => text
-            .strip_prefix("cuda:")
-            .unwrap_or(text)
-            .parse()
-            .map(Device::Card)
-            .map_err(|_| DeviceMapError::NotADevice(text.to_owned())),
     }
 }
 
@@ -122,18 +151,18 @@ mod tests {
         let map =
             DeviceMap::parse(r#"{"model": 1, "model.layers.1": "cuda:2", "model.layers.10": 0, "lm_head": "cpu"}"#)
                 .unwrap();
-        assert_eq!(map.device_of("model.layers.1.mlp.up_proj"), Device::Card(2));
-        assert_eq!(map.device_of("model.layers.10.mlp.up_proj"), Device::Card(0));
-        assert_eq!(map.device_of("model.layers.11"), Device::Card(1));
-        assert_eq!(map.device_of("lm_head"), Device::Cpu);
-        assert_eq!(map.device_of("visual"), Device::Cpu);
+        assert_eq!(map.device_of("model.layers.1.mlp.up_proj"), Some(Device::Card(2)));
+        assert_eq!(map.device_of("model.layers.10.mlp.up_proj"), Some(Device::Card(0)));
+        assert_eq!(map.device_of("model.layers.11"), Some(Device::Card(1)));
+        assert_eq!(map.device_of("lm_head"), Some(Device::Cpu));
+        assert_eq!(map.device_of("visual"), None);
         assert_eq!(map.highest_card(), Some(2));
     }
 
     #[test]
     fn one_device_takes_all() {
         for text in ["cuda:3", "3", r#"{"": 3}"#] {
-            assert_eq!(DeviceMap::parse(text).unwrap().device_of("model.norm"), Device::Card(3));
+            assert_eq!(DeviceMap::parse(text).unwrap().device_of("model.norm"), Some(Device::Card(3)));
         }
         for text in ["", "gpu0", "[0]", r#"{"a": "tpu"}"#, r#"{"a": -1}"#, "auto"] {
             assert!(DeviceMap::parse(text).is_err(), "{text}");

@@ -1,0 +1,93 @@
+//! What quantisation adds and takes: weights quantised as they arrive, and the scratch that kernels keep.
+
+use super::options::{BitsAndBytes, Options};
+use super::tensors::is_quantized;
+use crate::engines::Change;
+use crate::model::{Kind, Model, Part};
+use crate::sharding::RankTensor;
+use crate::units::{Basis, ByteDelta, Bytes, Estimate, Formula, ceil_div};
+
+/// Resident bytes of a matrix under bitsandbytes. Scales are float32: one a row, or one every 64 weights, which double quantisation stores as
+/// bytes with a float32 every 256 of them.
+fn quantized_bytes(kind: BitsAndBytes, rows: u64, columns: u64) -> u64 {
+    let weights = rows.saturating_mul(columns);
+    let blocks = ceil_div(weights, 64);
+    match kind {
+        BitsAndBytes::Int8 => weights.saturating_add(rows.saturating_mul(4)),
+        BitsAndBytes::Nf4 { double: false } => ceil_div(weights, 2).saturating_add(blocks.saturating_mul(4)),
+        BitsAndBytes::Nf4 { double: true } => {
+            ceil_div(weights, 2).saturating_add(blocks).saturating_add(ceil_div(blocks, 256).saturating_mul(4))
+        }
+    }
+}
+
+/// What quantisation while loading changes, by part.
+pub(super) fn changes(tensors: &[RankTensor], model: &Model, options: &Options) -> Vec<Change> {
+    let Some(kind) = options.on_the_fly else { return Vec::new() };
+    let delta = |part: Part| -> i128 {
+        let own = tensors.iter().filter(|t| t.part == part && is_quantized(t, model));
+        own.map(|t| {
+            let [rows, columns] = t.shape[..] else { return 0 };
+            let after = i128::from(quantized_bytes(kind, rows, columns));
+            (after - i128::from(t.bytes_each().0)) * i128::from(t.copies.saturating_mul(t.place.count()))
+        })
+        .sum()
+    };
+    Part::ALL
+        .into_iter()
+        .map(|part| Change { what: "quantised by bitsandbytes while loading", part, bytes: ByteDelta(delta(part)) })
+        .filter(|change| change.bytes.0 != 0)
+        .collect()
+}
+
+/// Scratch that kernels keep or use on a card with these tensors, with its reason.
+pub(super) fn scratch(tensors: &[RankTensor], model: &Model, options: &Options) -> Option<(&'static str, Estimate)> {
+    if options.on_the_fly.is_some() {
+        let widest = tensors.iter().filter(|t| is_quantized(t, model)).map(RankTensor::bytes_each).max()?;
+        let rule = "largest matrix in the compute type";
+        let estimate = Estimate::between(Bytes::ZERO, widest, widest, Basis::Derived, Formula::plain(rule));
+        return Some(("a matrix dequantised for large batches", estimate));
+    }
+    let quantization = model.quantization.as_ref()?;
+    let on_card =
+        |path: &str| tensors.iter().any(|t| t.name.strip_prefix(path).is_some_and(|rest| rest.starts_with('.')));
+    let sizes: Vec<(u64, u64)> = model
+        .modules
+        .iter()
+        .filter(|m| quantization.applies_to(m) && on_card(&m.path))
+        .filter_map(|m| match &m.kind {
+            Kind::Linear { input, output, .. } => Some((*input, output.iter().map(|s| s.rows).sum())),
+            _ => None,
+        })
+        .collect();
+    let dequantized = sizes.iter().map(|(k, n)| k.saturating_mul(*n).saturating_mul(2)).max()?;
+    match (quantization.method.as_str(), quantization.bits) {
+        ("gptq", 4) => {
+            // AutoGPTQ `exllama_set_max_input_length` and `qlinear_exllamav2.scratch_space_fixed`; GPTQConfig's default is version 1.
+            let second = |(k, n): &(u64, u64)| {
+                let product = k.saturating_mul(*n).saturating_mul(2);
+                product.saturating_add(n.saturating_mul(4 * 2048 * 8)).saturating_add(256)
+            };
+            let v2 = Bytes(sizes.iter().map(second).max()?);
+            let v1 = Bytes(dequantized);
+            let estimate = match options.exllama {
+                Some(2) => Estimate::exact(v2, Basis::Derived, Formula::plain("max(2·K·N + 4·N·2048·8 + 256)")),
+                Some(1) => Estimate::exact(v1, Basis::Derived, Formula::plain("max(2·K·N)")),
+                _ => {
+                    let rule = "ExLlama 1: max(2·K·N); at most ExLlama 2: max(2·K·N + 4·N·2048·8)";
+                    Estimate::between(Bytes::ZERO, v1, v2, Basis::Profile, Formula::plain(rule))
+                }
+            };
+            Some(("scratch of the GPTQ kernels", estimate))
+        }
+        // Published peaks of AWQ show none of it, those of 8-bit GPTQ mostly do.
+        ("gptq" | "awq", bits) => {
+            let rule = "largest matrix in half precision";
+            let expected = if bits == 8 { Bytes(dequantized) } else { Bytes::ZERO };
+            let estimate =
+                Estimate::between(Bytes::ZERO, expected, Bytes(dequantized), Basis::Profile, Formula::plain(rule));
+            Some(("a matrix dequantised for long prompts", estimate))
+        }
+        _ => None,
+    }
+}

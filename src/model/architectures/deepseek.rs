@@ -1,0 +1,201 @@
+//! DeepSeek: the first with experts, then V2, V3, R1 and V3.2 with latent attention; Kimi K2 and GLM-5, which are built alike.
+
+use super::super::config::{ConfigError, Fields};
+use super::super::{Experts, IndexSet, LayerCache, Model, Role, Segment, SegmentKind};
+use super::Family;
+use super::blocks::{AttentionSizes, features};
+use super::decoder::{Decoder, Facts, WEIGHT_AND_BIAS, part_of};
+use super::routed::{Attention, GATE_UP_DOWN, after_dense, layers_named, others};
+use crate::model::Kind;
+
+/// DeepSeek-MoE 16B: ordinary attention.
+pub const DEEPSEEK: Family = Family {
+    architectures: &["DeepseekForCausalLM"],
+    model_types: &["deepseek"],
+    build: |fields| {
+        let mut decoder = Decoder::new(fields, "model.layers.{}")?;
+        let attention = Attention::read(&decoder.text, decoder.hidden, None)?;
+        let bias = decoder.text.bool_or("attention_bias", false)?;
+        let attention = Attention { qkv_bias: bias, output_bias: bias, ..attention };
+        let all = decoder.all.clone();
+        decoder.attention_in(&all, "self_attn", &attention);
+        decoder.full_caches(attention.sizes());
+        finish(decoder, attention.sizes(), attention.key_width, false)
+    },
+};
+
+/// DeepSeek V2 and V2-Lite.
+pub const DEEPSEEK_V2: Family =
+    Family { architectures: &["DeepseekV2ForCausalLM"], model_types: &["deepseek_v2"], build: |fields| latent(fields) };
+
+/// DeepSeek V3, V3.1 and R1; Kimi K2.
+pub const DEEPSEEK_V3: Family = Family {
+    architectures: &["DeepseekV3ForCausalLM"],
+    model_types: &["deepseek_v3", "kimi_k2"],
+    build: |fields| latent(fields),
+};
+
+/// DeepSeek V3.2: an indexer selects the tokens that attention reads.
+pub const DEEPSEEK_V32: Family = Family {
+    architectures: &["DeepseekV32ForCausalLM"],
+    model_types: &["deepseek_v32"],
+    build: |fields| latent(fields),
+};
+
+/// GLM-5: V3.2 with other sizes; from 5.2 on some layers share the selection of the layer before.
+pub const GLM_MOE_DSA: Family =
+    Family { architectures: &["GlmMoeDsaForCausalLM"], model_types: &["glm_moe_dsa"], build: |fields| latent(fields) };
+
+/// Widths of latent attention.
+#[derive(Debug, Clone, Copy)]
+struct Latent {
+    heads: u64,
+    /// Width of low-rank queries; `None` when queries come straight from the hidden state.
+    query_rank: Option<u64>,
+    rank: u64,
+    /// Parts of a query or key without and with rotation.
+    plain: u64,
+    rope: u64,
+    value: u64,
+}
+
+impl Latent {
+    fn read(text: &Fields<'_>) -> Result<Self, ConfigError> {
+        Ok(Self {
+            heads: text.u64(&["num_attention_heads"])?,
+            query_rank: text.optional_u64(&["q_lora_rank"])?.filter(|rank| *rank > 0),
+            rank: text.u64(&["kv_lora_rank"])?,
+            plain: text.u64(&["qk_nope_head_dim"])?,
+            rope: text.u64(&["qk_rope_head_dim"])?,
+            value: text.u64(&["v_head_dim"])?,
+        })
+    }
+
+    const fn key(&self) -> u64 {
+        self.plain.saturating_add(self.rope)
+    }
+
+    const fn heads_of(&self, width: u64) -> Segment {
+        Segment { rows: self.heads.saturating_mul(width), kind: SegmentKind::QueryHeads(self.heads) }
+    }
+
+    fn cache(&self, sparse: bool) -> LayerCache {
+        LayerCache::Latent {
+            rank: self.rank,
+            rope: self.rope,
+            sparse,
+            heads: self.heads,
+            key_width: self.key(),
+            value_width: self.value,
+        }
+    }
+}
+
+fn latent(fields: &Fields<'_>) -> Result<Model, ConfigError> {
+    let mut decoder = Decoder::new(fields, "model.layers.{}")?;
+    let text = decoder.text;
+    let sizes = Latent::read(&text)?;
+    let bias = text.bool_or("attention_bias", false)?;
+    let (all, hidden) = (decoder.all.clone(), decoder.hidden);
+    let joint = sizes.rank.saturating_add(sizes.rope);
+    let queries = sizes.heads_of(sizes.key());
+    match sizes.query_rank {
+        Some(rank) => {
+            decoder.matrix_in(&all, "self_attn.q_a_proj", Role::LatentDown, hidden, [features(rank)], bias);
+            let joint = [features(joint)];
+            decoder.matrix_in(&all, "self_attn.kv_a_proj_with_mqa", Role::LatentDown, hidden, joint, bias);
+            decoder.vector_in(&all, "self_attn.q_a_layernorm", Role::LatentNorm, rank);
+            decoder.matrix_in(&all, "self_attn.q_b_proj", Role::LatentQuery, rank, [queries], false);
+        }
+        None => {
+            decoder.matrix_in(&all, "self_attn.q_proj", Role::LatentQuery, hidden, [queries], false);
+            let joint = [features(joint)];
+            decoder.matrix_in(&all, "self_attn.kv_a_proj_with_mqa", Role::LatentDown, hidden, joint, bias);
+        }
+    }
+    decoder.vector_in(&all, "self_attn.kv_a_layernorm", Role::LatentNorm, sizes.rank);
+    let unfolded = [sizes.heads_of(sizes.plain.saturating_add(sizes.value))];
+    decoder.matrix_in(&all, "self_attn.kv_b_proj", Role::LatentKeyValue, sizes.rank, unfolded, false);
+    let values = sizes.heads.saturating_mul(sizes.value);
+    decoder.matrix_in(&all, "self_attn.o_proj", Role::AttentionOutput, values, [features(hidden)], bias);
+    let sparse = indexer(&mut decoder, &sizes)?;
+    decoder.cache(all, sizes.cache(sparse));
+    let attention = AttentionSizes { heads: sizes.heads, kv_heads: 1, head_width: sizes.key() };
+    finish(decoder, attention, sizes.rope, true)
+}
+
+/// The indexer of sparse attention, where the model has one: queries from the low-rank ones, one key a token, a weight a head.
+fn indexer(decoder: &mut Decoder<'_>, sizes: &Latent) -> Result<bool, ConfigError> {
+    let text = decoder.text;
+    let Some(heads) = text.optional_u64(&["index_n_heads"])? else { return Ok(false) };
+    let Some(rank) = sizes.query_rank else {
+        return Err(ConfigError::Contradiction(
+            "`index_n_heads` asks for an indexer, which works on low-rank queries, and `q_lora_rank` is absent"
+                .to_owned(),
+        ));
+    };
+    let width = text.u64(&["index_head_dim"])?;
+    let hidden = decoder.hidden;
+    // Layers of type `shared` use the selection of the layer before.
+    let layers = match layers_named(&text, "indexer_types", decoder.layers, "full")? {
+        Some(layers) => layers,
+        None => decoder.all.clone(),
+    };
+    let queries = [features(heads.saturating_mul(width))];
+    decoder.matrix_in(&layers, "self_attn.indexer.wq_b", Role::IndexerQuery, rank, queries, false);
+    decoder.matrix_in(&layers, "self_attn.indexer.wk", Role::IndexerKey, hidden, [features(width)], false);
+    let norm = Kind::Vectors { width, names: WEIGHT_AND_BIAS };
+    decoder.in_layers(&layers, "self_attn.indexer.k_norm", part_of(Role::IndexerNorm), Role::IndexerNorm, norm);
+    let weights = [features(heads)];
+    decoder.matrix_in(&layers, "self_attn.indexer.weights_proj", Role::IndexerWeights, hidden, weights, false);
+    decoder.cache(layers, LayerCache::Indexer { width });
+    Ok(true)
+}
+
+/// Norms, feed-forward layers and ends; attention and caches are there already.
+fn finish(
+    mut decoder: Decoder<'_>,
+    attention: AttentionSizes,
+    rotated: u64,
+    latent: bool,
+) -> Result<Model, ConfigError> {
+    let text = decoder.text;
+    let vocab = text.u64(&["vocab_size"])?;
+    let tied = text.bool_or("tie_word_embeddings", false)?;
+    let max_position = text.optional_u64(&["max_position_embeddings"])?;
+    let intermediate = text.u64(&["intermediate_size"])?;
+    let experts = Experts {
+        layers: after_dense(&text, decoder.layers, 0)?,
+        count: text.u64_or(&["n_routed_experts"], 0)?,
+        per_token: text.u64_or(&["num_experts_per_tok"], 1)?,
+        intermediate_size: text.u64_or(&["moe_intermediate_size"], intermediate)?,
+    };
+    // Without experts all layers are dense.
+    let experts = if experts.count == 0 { Experts { layers: IndexSet::default(), ..experts } } else { experts };
+    let dense = others(decoder.layers, &experts.layers);
+    decoder.llama_norms();
+    decoder.gated_mlp(&dense, "mlp", intermediate, false);
+    if !experts.layers.is_empty() {
+        decoder.router(&experts.layers, "mlp.gate", experts.count, false);
+        // V2 and before balance by loss; from V3 on a bias does.
+        let balanced = match text.optional_str("topk_method")? {
+            Some(method) => method == "noaux_tc",
+            None => latent && text.model_name() != "deepseek_v2",
+        };
+        if balanced {
+            decoder.router_bias(&experts.layers, "mlp.gate", "e_score_correction_bias", experts.count);
+        }
+        decoder.routed_experts("mlp.experts", GATE_UP_DOWN, &experts)?;
+        let shared = text.u64_or(&["n_shared_experts"], 0)?;
+        if shared > 0 {
+            let width = shared.saturating_mul(experts.intermediate_size);
+            decoder.shared_expert(&experts.layers, "mlp.shared_experts", width);
+        }
+        decoder.has_experts(experts);
+    }
+    decoder.llama_ends(vocab, tied);
+    if let Some(max_position) = max_position {
+        decoder.rope(rotated, max_position)?;
+    }
+    decoder.finish(Facts { attention, intermediate, vocab, tied, max_position })
+}
