@@ -1,5 +1,5 @@
-//! Compares the estimator with stored facts:
-//! `cargo run --release --example accuracy -- [parameters|maps|shards|refusals|kv|transformers] [--all]`.
+//! Compares the estimator with stored facts: `cargo run --release --example accuracy --
+//! [parameters|maps|shards|refusals|kv|transformers|starts|speed|document] [--all]`.
 //!
 //! Prints one table a topic; `--all` lists each row that differs.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "an example prints, and reads stored facts")]
@@ -10,10 +10,16 @@ mod corpus;
 mod kv;
 #[path = "../tests/corpus/maps.rs"]
 mod maps;
+#[path = "accuracy/published.rs"]
+mod published;
 #[path = "../tests/corpus/runs.rs"]
 mod runs;
 #[path = "../tests/corpus/shards.rs"]
 mod shards;
+#[path = "accuracy/speed.rs"]
+mod speed;
+#[path = "../tests/corpus/starts.rs"]
+mod starts;
 
 use std::collections::BTreeMap;
 
@@ -41,6 +47,16 @@ fn main() {
     }
     if wanted("kv") {
         pools(all);
+    }
+    if wanted("starts") {
+        print!("{}", published::tables(all));
+    }
+    // Only when asked for.
+    if arguments.iter().any(|a| a == "speed") {
+        speed::measure();
+    }
+    if arguments.iter().any(|a| a == "document") {
+        print!("{}", published::document());
     }
 }
 

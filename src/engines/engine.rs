@@ -103,6 +103,11 @@ pub trait Engine: Sync {
     /// # Errors
     /// As [`Engine::plan`].
     fn shards(&self, deployment: &Deployment<'_>) -> Result<Vec<RankShard>, EngineError>;
+
+    /// The lines on memory that the engine would print for a plan of its own, in its words; none for engines whose words are not known.
+    fn log(&self, _deployment: &Deployment<'_>, _plan: &EnginePlan) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// One rank's tensors.

@@ -5,6 +5,7 @@ pub mod command_line;
 mod engine;
 mod plan;
 mod settings;
+pub mod torch_allocator;
 pub mod transformers;
 mod version;
 pub mod vllm;

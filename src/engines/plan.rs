@@ -270,6 +270,6 @@ pub struct EnginePlan {
     pub warnings: Vec<String>,
     /// What was assumed for want of a fact.
     pub assumptions: Vec<String>,
-    /// Weights kept in host memory; `None` where the engine's way of loading is not modelled.
+    /// Weights, swap space and caches kept in host memory; `None` where the engine's way of loading is not modelled.
     pub offload: Option<Bytes>,
 }

@@ -8,8 +8,9 @@ mod quants;
 mod transformers;
 
 pub use engines::{
-    ActivationConstants, Bounds, BudgetConstants, ByCard, CommunicationConstants, GraphConstants, NonTorchConstants,
-    SchedulerConstants, VllmEra, VllmProfile, vllm_profile,
+    ActivationConstants, Bounds, BudgetConstants, BufferConstants, CardDefaults, Charge, CommunicationConstants,
+    ExpertConstants, ExpertWorkspace, GraphConstants, NonTorchConstants, SchedulerConstants, Size, Spread,
+    SymmetricMemory, VllmEra, VllmProfile, Words, vllm_profile,
 };
 pub use quants::{Condition, Held, JointExperts, QuantProfile, TensorProfile, quant_profile, quant_profiles};
 pub use transformers::{PrefillConstants, Sampling, ShareRange, TransformersProfile, Workspace, transformers_profile};

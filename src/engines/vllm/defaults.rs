@@ -1,9 +1,10 @@
 //! What vLLM chooses where the user sets nothing.
 
+use super::options;
 use crate::engines::{ContextLength, EngineError, EntryPoint, Settings};
 use crate::hardware::Card;
 use crate::model::{LayerCache, Model, RopeScaling};
-use crate::profiles::{ByCard, SchedulerConstants};
+use crate::profiles::{CardDefaults, SchedulerConstants};
 use crate::units::{DType, Tokens};
 
 /// Length used when a config states none (`config/model.py`, `_get_and_verify_max_len`).
@@ -21,22 +22,29 @@ pub struct Scheduler {
 }
 
 impl Scheduler {
-    /// Resolves the scheduler's settings for a card.
+    /// Resolves the scheduler's settings for a card and sequences of at most `length` tokens.
     ///
     /// # Errors
     /// When a setting is zero.
-    pub fn resolve(settings: &Settings, card: &Card, constants: &SchedulerConstants) -> Result<Self, EngineError> {
-        let name = card.name.to_ascii_lowercase();
-        let exception = constants.large_card_exceptions.iter().any(|part| name.contains(part.as_str()));
-        let large = card.capacity >= constants.large_card && !exception;
-        let pick = |by: ByCard| if large { by.large } else { by.small };
+    pub fn resolve(
+        settings: &Settings,
+        card: &Card,
+        length: u64,
+        constants: &SchedulerConstants,
+    ) -> Result<Self, EngineError> {
+        let kind = kind(card, constants)
+            .ok_or_else(|| EngineError::Unknown("the profile of vLLM has no defaults for this card".to_owned()))?;
+        let sequences_by_default = kind.sequences;
         let batched_tokens = settings.max_num_batched_tokens.unwrap_or_else(|| {
-            pick(match settings.entry_point {
-                EntryPoint::Server => constants.batched_tokens_server,
-                EntryPoint::Library => constants.batched_tokens_library,
-            })
+            let tokens = match settings.entry_point {
+                EntryPoint::Server => kind.server,
+                EntryPoint::Library => kind.library,
+            };
+            let tokens = batched(settings, length, constants, tokens);
+            let all = length.saturating_mul(settings.max_num_seqs.unwrap_or(sequences_by_default));
+            if constants.at_most_all_sequences { tokens.min(all) } else { tokens }
         });
-        let sequences = settings.max_num_seqs.unwrap_or_else(|| pick(constants.sequences).min(batched_tokens));
+        let sequences = settings.max_num_seqs.unwrap_or(sequences_by_default.min(batched_tokens));
         let block_size = settings.block_size.unwrap_or(constants.block_size);
         for (flag, value) in
             [("max-num-batched-tokens", batched_tokens), ("max-num-seqs", sequences), ("block-size", block_size)]
@@ -54,7 +62,48 @@ impl Scheduler {
                 hint: Some(format!("`--max-num-seqs {batched_tokens}` or less is accepted")),
             });
         }
+        let whole = if constants.whole_prompts {
+            !chunks(settings, length, constants)
+        } else {
+            settings.chunked_prefill == Some(false)
+        };
+        if whole && batched_tokens < length {
+            return Err(EngineError::Refused {
+                message: format!(
+                    "max_num_batched_tokens ({batched_tokens}) is smaller than max_model_len ({length}). This effectively \
+                     limits the maximum sequence length to max_num_batched_tokens and makes vLLM reject longer sequences. \
+                     Please increase max_num_batched_tokens or decrease max_model_len."
+                ),
+                hint: Some(format!("`--max-model-len {batched_tokens}`, or chunked prefill, is accepted")),
+            });
+        }
         Ok(Self { batched_tokens, sequences, block_size })
+    }
+}
+
+/// The defaults for a card.
+fn kind<'a>(card: &Card, constants: &'a SchedulerConstants) -> Option<&'a CardDefaults> {
+    let holds = |part: &String| {
+        card.name.as_bytes().windows(part.len().max(1)).any(|w| w.eq_ignore_ascii_case(part.as_bytes()))
+    };
+    constants.cards.iter().find(|kind| card.capacity >= kind.from && !kind.except.iter().any(holds))
+}
+
+/// Whether an engine that takes whole prompts by default chunks them here.
+fn chunks(settings: &Settings, length: u64, constants: &SchedulerConstants) -> bool {
+    let unasked = length > constants.chunked_above
+        && !options::switch(settings, "enable-lora")
+        && !settings.engine_flags.contains_key("speculative-model")
+        && !settings.engine_flags.contains_key("speculative-config");
+    settings.chunked_prefill.unwrap_or(unasked)
+}
+
+/// `max_num_batched_tokens` by default: a step that takes whole prompts must hold the longest one.
+fn batched(settings: &Settings, length: u64, constants: &SchedulerConstants, of_card: u64) -> u64 {
+    match (constants.whole_prompts, settings.chunked_prefill) {
+        (true, _) if chunks(settings, length, constants) => constants.chunked_tokens,
+        (true, _) | (false, Some(false)) => of_card.max(length),
+        (false, _) => of_card,
     }
 }
 

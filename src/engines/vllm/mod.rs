@@ -1,21 +1,27 @@
-//! vLLM's memory model (V1 engine).
+//! vLLM's memory model: one set of formulas, whose constants and accounts come by era from the profile.
 
 pub mod after_load;
 mod budget;
 mod buffers;
 pub mod defaults;
+mod eras;
+mod extras;
 pub mod flags;
 mod kv;
+mod ledger;
+mod log;
+mod options;
 mod pages;
 mod peaks;
+mod pool;
 pub mod refusals;
 mod release;
 pub mod rotary;
 pub mod sharding;
 mod stages;
+mod words;
 
 use super::{Deployment, Engine, EngineError, EnginePlan, Knob, RankShard, Version};
-use crate::profiles::{VllmEra, VllmProfile, vllm_profile};
 
 pub use kv::KvLayout;
 pub use pages::PageOptions;
@@ -30,17 +36,11 @@ impl Engine for Vllm {
     }
 
     fn newest(&self) -> Version {
-        profile().ok().and_then(|p| p.newest.parse().ok()).unwrap_or(Version { major: 0, minor: 11, patch: 2 })
+        eras::newest()
     }
 
     fn caveat(&self, version: Version) -> Option<String> {
-        let profile = profile().ok()?;
-        let era = era(&profile, version)?;
-        if era.exact.iter().any(|v| v.parse() == Ok(version)) {
-            return None;
-        }
-        let proven = era.exact.join(", ");
-        Some(format!("vLLM {version} is planned by the rules of {proven}; budget, peaks and KV layout can differ"))
+        eras::caveat(version)
     }
 
     fn spell(&self, knob: Knob, value: &str) -> Option<String> {
@@ -59,23 +59,14 @@ impl Engine for Vllm {
     }
 
     fn plan(&self, deployment: &Deployment<'_>) -> Result<EnginePlan, EngineError> {
-        let profile = profile()?;
-        let era = era(&profile, deployment.version)
-            .ok_or_else(|| EngineError::Unknown("no era of vLLM is in the profile".to_owned()))?;
-        budget::plan(deployment, era)
+        budget::plan(deployment)
     }
 
     fn shards(&self, deployment: &Deployment<'_>) -> Result<Vec<RankShard>, EngineError> {
         budget::shards(deployment)
     }
-}
 
-fn profile() -> Result<VllmProfile, EngineError> {
-    vllm_profile().map_err(|error| EngineError::Unknown(format!("the profile of vLLM is malformed: {error}")))
-}
-
-/// The era of a version; versions before the first era take the first.
-fn era(profile: &VllmProfile, version: Version) -> Option<&VllmEra> {
-    let starts_by = |era: &&VllmEra| era.first.parse::<Version>().is_ok_and(|first| first <= version);
-    profile.eras.iter().rev().find(starts_by).or_else(|| profile.eras.first())
+    fn log(&self, deployment: &Deployment<'_>, plan: &EnginePlan) -> Vec<String> {
+        log::lines(deployment, plan)
+    }
 }

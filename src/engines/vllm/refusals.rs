@@ -1,11 +1,11 @@
-//! The starts that vLLM refuses, in its words (`v1/worker/gpu_worker.py`, `v1/core/kv_cache_utils.py` of 0.11).
+//! The starts that vLLM refuses, in the words of its era.
 
-use crate::engines::{Cause, Refusal};
+use super::words::{Value, fill};
+use crate::engines::{Cause, EngineError, Refusal};
 use crate::model::Model;
+use crate::profiles::Words;
 use crate::sharding::ShardError;
 use crate::units::Bytes;
-
-use crate::engines::EngineError;
 
 /// A size that does not divide, as vLLM says it.
 #[must_use]
@@ -105,22 +105,39 @@ fn divisors(model: &Model) -> Vec<u64> {
         .collect()
 }
 
+/// A start with too little free memory.
+#[derive(Debug, Clone, Copy)]
+pub struct AtStart {
+    /// The rank.
+    pub rank: usize,
+    /// Free at start.
+    pub free: Bytes,
+    /// CUDA total.
+    pub total: Bytes,
+    /// Share of it that is wanted.
+    pub fraction: f64,
+    /// The share in bytes.
+    pub wanted: Bytes,
+    /// Held by others.
+    pub others: Bytes,
+}
+
 /// Less memory is free at start than the budget asks for.
 #[must_use]
-pub fn free_at_start(rank: usize, free: Bytes, total: Bytes, fraction: f64, wanted: Bytes, others: Bytes) -> Refusal {
-    Refusal {
-        cause: if others > Bytes::ZERO { Cause::OtherProcessOnGpu } else { Cause::NcclOrLibraryWorkspace },
-        rank: Some(rank),
-        need: Some(wanted),
-        have: Some(free),
-        message: format!(
-            "Free memory on device ({:.2}/{:.2} GiB) on startup is less than desired GPU memory utilization ({fraction}, \
-             {:.2} GiB). Decrease GPU memory utilization or reduce GPU memory used by other processes.",
-            free.as_gib(),
-            total.as_gib(),
-            wanted.as_gib()
-        ),
-    }
+pub fn free_at_start(words: &Words, start: &AtStart) -> Refusal {
+    let AtStart { rank, free, total, fraction, wanted, others } = *start;
+    let message = fill(
+        &words.free_at_start,
+        &[
+            ("device", Value::Count(rank as u64)),
+            ("free", Value::Amount(free)),
+            ("total", Value::Amount(total)),
+            ("fraction", Value::Ratio(fraction)),
+            ("budget", Value::Amount(wanted)),
+        ],
+    );
+    let cause = if others > Bytes::ZERO { Cause::OtherProcessOnGpu } else { Cause::NcclOrLibraryWorkspace };
+    Refusal { cause, rank: Some(rank), need: Some(wanted), have: Some(free), message }
 }
 
 /// The card is full before the weights are all there, or before the profiling run has its peak.
@@ -131,37 +148,54 @@ pub fn out_of_memory(cause: Cause, rank: usize, need: Bytes, have: Bytes) -> Ref
 
 /// Weights and peaks use the budget up.
 #[must_use]
-pub fn no_blocks(rank: usize, need: Bytes, budget: Bytes) -> Refusal {
-    Refusal {
-        cause: Cause::NoMemoryLeftForKv,
-        rank: Some(rank),
-        need: Some(need),
-        have: Some(budget),
-        message: "No available memory for the cache blocks. Try increasing `gpu_memory_utilization` when initializing \
-                  the engine."
-            .to_owned(),
-    }
+pub fn no_blocks(words: &Words, rank: usize, need: Bytes, budget: Bytes) -> Refusal {
+    let message = words.no_blocks.clone();
+    Refusal { cause: Cause::NoMemoryLeftForKv, rank: Some(rank), need: Some(need), have: Some(budget), message }
+}
+
+/// A sequence that is larger than the pool.
+#[derive(Debug, Clone, Copy)]
+pub struct TooLong {
+    /// The rank.
+    pub rank: usize,
+    /// Its length.
+    pub length: u64,
+    /// Bytes it needs.
+    pub need: Bytes,
+    /// Bytes there.
+    pub available: Bytes,
+    /// The longest that would fit.
+    pub longest: u64,
+    /// Tokens that the pool holds.
+    pub capacity: u64,
 }
 
 /// One sequence of the stated length is larger than the pool.
 #[must_use]
-pub fn sequence_too_long(rank: usize, length: u64, need: Bytes, available: Bytes, longest: u64) -> Refusal {
-    let estimate = if longest > 0 {
-        format!(" Based on the available memory, the estimated maximum model length is {longest}.")
-    } else {
-        String::new()
-    };
+pub fn sequence_too_long(words: &Words, sequence: &TooLong) -> Refusal {
+    let TooLong { rank, length, need, available, longest, capacity } = *sequence;
+    let values = [
+        ("length", Value::Count(length)),
+        ("need", Value::Amount(need)),
+        ("available", Value::Amount(available)),
+        ("longest", Value::Count(longest)),
+        ("capacity", Value::Count(capacity)),
+    ];
+    let estimate = if longest > 0 { fill(&words.estimate, &values) } else { String::new() };
+    let message = fill(&words.too_long.replace("{estimate}", &estimate), &values);
     Refusal {
         cause: Cause::KvCacheTooSmallForMaxLen,
         rank: Some(rank),
         need: Some(need),
         have: Some(available),
-        message: format!(
-            "To serve at least one request with the models's max seq len ({length}), ({:.2} GiB KV cache is needed, which \
-             is larger than the available KV cache memory ({:.2} GiB).{estimate} Try increasing `gpu_memory_utilization` \
-             or decreasing `max_model_len` when initializing the engine.",
-            need.as_gib(),
-            available.as_gib()
-        ),
+        message,
     }
+}
+
+/// Not even one token fits, and the length was left to the engine.
+#[must_use]
+pub fn nothing_fits(words: &Words, sequence: &TooLong) -> Refusal {
+    let refusal = sequence_too_long(words, sequence);
+    let message = if words.nothing_fits.is_empty() { refusal.message } else { words.nothing_fits.clone() };
+    Refusal { message, ..refusal }
 }

@@ -1,0 +1,78 @@
+//! Draft models of speculative decoding: their weights beside the target's, their layers in the same KV pool.
+
+use serde_json::Value;
+
+use crate::engines::EngineError;
+use crate::engines::vllm::options::{Speculation, speculation};
+use crate::engines::{Settings, ShardTotals};
+use crate::hardware::Card;
+use crate::model::{CacheGroup, IndexSet, Model};
+use crate::profiles::models::built_in_model;
+use crate::sharding::{Layout, Rank, shard};
+use crate::units::DType;
+
+use super::super::{Release, after_load, sharding};
+
+/// What speculation adds.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Draft {
+    /// Nothing speculates, or what does has no weights.
+    None,
+    /// A draft model.
+    Model(Box<Model>),
+    /// A draft whose facts are not at hand, and why.
+    Unknown(String),
+}
+
+/// The draft of a deployment.
+///
+/// Only built-in models are found here, because nothing in the middle reads files: a caller who has read a draft's config elsewhere can plan
+/// it as a model of its own and add the two.
+///
+/// # Errors
+/// When the speculative configuration is malformed.
+pub fn of(settings: &Settings) -> Result<Draft, EngineError> {
+    let id = match speculation(settings)? {
+        None | Some(Speculation::Lookup) => return Ok(Draft::None),
+        Some(Speculation::OwnLayers) => {
+            return Ok(Draft::Unknown("the draft layers of the checkpoint (MTP) are not counted".to_owned()));
+        }
+        Some(Speculation::Draft(id)) => id,
+    };
+    let unknown =
+        || Draft::Unknown(format!("the draft model `{id}` is not built in: its weights and KV cache are not counted"));
+    let Ok(profile) = built_in_model(&id) else { return Ok(unknown()) };
+    let read = |text: &str| serde_json::from_str::<Value>(text).ok();
+    let quantization = profile.quantization.and_then(read);
+    let model = read(profile.config).and_then(|config| Model::from_config(&config, quantization.as_ref()).ok());
+    Ok(model.map_or_else(unknown, |model| Draft::Model(Box::new(model.named(profile.id())))))
+}
+
+/// The draft's tensors on one rank of the target's group. A draft that shares nothing is built in full beside the target, on the last stage.
+#[must_use]
+pub fn totals(draft: &Model, layout: Layout, dtype: DType, card: &Card, release: Release) -> Option<ShardTotals> {
+    let layout = Layout { pp: 1, ..layout };
+    let rules = sharding::rules(draft, layout, dtype, None, release).ok()?;
+    let tensors = shard(draft, layout, &rules, Rank { tp_rank: 0, pp_rank: 0 }).ok()?;
+    let changes = after_load::changes(draft, &tensors, card, release);
+    Some(ShardTotals::new(tensors, changes))
+}
+
+/// The target with the draft's layers after its own, as far as the KV pool sees them.
+#[must_use]
+pub fn with_caches(target: &Model, draft: &Model) -> Model {
+    let mut both = target.clone();
+    let shifted = |layers: &IndexSet| IndexSet::from_indices(layers.iter().map(|l| l.saturating_add(target.layers)));
+    both.caches.extend(draft.caches.iter().map(|g| CacheGroup { layers: shifted(&g.layers), cache: g.cache }));
+    // Layers of one kind form one group, whichever model they are of.
+    let mut merged: Vec<CacheGroup> = Vec::new();
+    for group in both.caches {
+        match merged.iter_mut().find(|m| m.cache == group.cache) {
+            Some(same) => same.layers = IndexSet::from_indices(same.layers.iter().chain(group.layers.iter())),
+            None => merged.push(group),
+        }
+    }
+    both.caches = merged;
+    both.layers = both.layers.saturating_add(draft.layers);
+    both
+}

@@ -1,0 +1,157 @@
+//! Transient peaks: what the profiling run finds.
+
+mod experts;
+mod graphs;
+
+pub use graphs::graphs;
+
+use super::defaults::Scheduler;
+use crate::model::{LayerCache, Model, Part};
+use crate::profiles::{ExpertWorkspace, Spread, VllmEra};
+use crate::sharding::{Layout, Stage};
+use crate::units::{Basis, Bytes, DType, Estimate, Formula};
+
+/// Rows of latent vectors that the profiling run unfolds into keys and values (`v1/attention/backends/mla/common.py`).
+const UNFOLDED_ROWS: u64 = 65_536;
+
+/// The profiling run of one rank.
+#[derive(Debug, Clone, Copy)]
+pub struct Run<'a> {
+    /// The model.
+    pub model: &'a Model,
+    /// Degrees of parallelism.
+    pub layout: Layout,
+    /// What the rank builds.
+    pub stage: &'a Stage,
+    /// T and S.
+    pub scheduler: Scheduler,
+    /// Element type of activations.
+    pub dtype: DType,
+    /// Whether the rank samples.
+    pub samples: bool,
+    /// Whether images are part of the run.
+    pub images: bool,
+}
+
+impl Run<'_> {
+    /// Bytes of T rows of so many elements.
+    fn rows(&self, width: u64) -> Bytes {
+        self.dtype.size(self.scheduler.batched_tokens.saturating_mul(width))
+    }
+
+    /// Ranks of a layer.
+    fn ways(&self) -> u64 {
+        u64::from(self.layout.tp.max(1))
+    }
+
+    /// Peak of activations: the larger of a forward pass over T tokens and a sampler pass over S rows of logits.
+    ///
+    /// The forward pass is widest in the feed-forward layer (gate and up, then their product) unless the heads are wider; logits are gathered
+    /// over the tensor-parallel group, so every rank of the last stage holds S × V of them whatever the degree.
+    #[must_use]
+    pub fn activation(&self, era: &VllmEra) -> Estimate {
+        let constants = &era.activation;
+        let experts = self.expert_buffers(&era.experts);
+        let (forward, forward_rule) = self.forward(era, experts);
+        let sampler = self.sampler(era);
+        let images =
+            if self.images { self.rows(self.model.hidden_size) + constants.image_constant } else { Bytes::ZERO };
+        let kept = if era.experts.workspace == ExpertWorkspace::Kept { experts } else { Bytes::ZERO };
+        let (peak, formula) = match sampler {
+            Some((sampler, formula)) if sampler >= forward => (sampler, formula),
+            _ => (forward, forward_rule),
+        };
+        let expected = peak + images + kept;
+        let spread = if self.images {
+            constants.images
+        } else if experts > Bytes::ZERO {
+            constants.experts
+        } else {
+            constants.text
+        };
+        bounded(expected, spread, formula)
+    }
+
+    /// The widest point of a forward pass, and its rule.
+    fn forward(&self, era: &VllmEra, experts: Bytes) -> (Bytes, Formula) {
+        let model = self.model;
+        let h = model.hidden_size;
+        let i = model.intermediate_size / self.ways();
+        let heads = model.attention_heads.saturating_add(model.kv_heads.saturating_mul(2)) / self.ways();
+        let width = heads.saturating_mul(model.head_width);
+        let hidden = era.activation.forward_hidden;
+        let inside = if era.experts.workspace == ExpertWorkspace::Kept { Bytes::ZERO } else { experts };
+        // 8-bit matrices take their inputs quantised, beside the originals.
+        let quantised = match model.quantization.as_ref().map(|q| q.method.as_str()) {
+            Some("fp8" | "fbgemm_fp8") => Bytes(self.scheduler.batched_tokens.saturating_mul(i)),
+            _ => Bytes::ZERO,
+        };
+        let feed_forward = self.rows(i.saturating_mul(3).saturating_add(h.saturating_mul(hidden))) + quantised;
+        let routed = if inside > Bytes::ZERO { self.rows(h.saturating_mul(hidden + 1)) + inside } else { Bytes::ZERO };
+        let attention = self.rows(width.saturating_mul(2).saturating_add(h.saturating_mul(3))) + self.unfolded();
+        // Between stages hidden state and residual are handed over.
+        let handed_over = if self.layout.pp > 1 { self.rows(h.saturating_mul(2)) } else { Bytes::ZERO };
+        let (t, b) = (self.scheduler.batched_tokens, self.dtype.bits() / 8);
+        let common = [("T", t), ("b", b), ("H", h)];
+        let with = |rule, name, value| Formula::with(rule, &[common[0], common[1], common[2], (name, value)]);
+        let (widest, formula) = if routed > feed_forward.max(attention) {
+            (routed, with("forward pass: T·b·5·H + buffers of the experts", "buffers", inside.0))
+        } else if feed_forward >= attention {
+            (feed_forward, with("forward pass: T·b·(3·I/tp + hidden buffers·H)", "I/tp", i))
+        } else {
+            (attention, with("forward pass: T·b·(2·(heads + 2·KV heads)/tp·d + 3·H) + unfolded keys", "heads", heads))
+        };
+        (widest + handed_over, formula)
+    }
+
+    /// S rows of logits in every form that sampling needs; `None` where no logits are computed.
+    fn sampler(&self, era: &VllmEra) -> Option<(Bytes, Formula)> {
+        if !(self.stage.head && self.samples) {
+            return None;
+        }
+        let constants = &era.activation;
+        let (s, v) = (self.scheduler.sequences, self.model.vocab_size);
+        let wide = if self.dtype == DType::F32 { 2.0 } else { 0.0 };
+        let each = constants.sampler_bytes + wide;
+        let logits = Bytes((s.saturating_mul(v) as f64 * each) as u64);
+        let formula = Formula::with(
+            "sampler pass: k/10·S·V + T·H·b + c",
+            &[
+                ("k", (each * 10.0) as u64),
+                ("S", s),
+                ("V", v),
+                ("T", self.scheduler.batched_tokens),
+                ("H", self.model.hidden_size),
+                ("b", self.dtype.bits() / 8),
+                ("c", constants.sampler_constant.0),
+            ],
+        );
+        Some((logits + self.rows(self.model.hidden_size) + constants.sampler_constant, formula))
+    }
+
+    /// Keys and values that latent attention unfolds while profiling.
+    fn unfolded(&self) -> Bytes {
+        let latent = self.model.caches.iter().find_map(|group| match group.cache {
+            LayerCache::Latent { rope, heads, key_width, value_width, .. } => {
+                Some((heads, key_width.saturating_sub(rope).saturating_add(value_width)))
+            }
+            _ => None,
+        });
+        let Some((heads, width)) = latent else { return Bytes::ZERO };
+        self.dtype.size(UNFOLDED_ROWS.saturating_mul(heads / self.ways()).saturating_mul(width))
+    }
+}
+
+/// Whether a model sees images (or hears).
+///
+/// The pass over its largest item is not computed: towers differ too much. What the sampler leaves free usually covers it, and the bounds of
+/// such models are wide. A formula for it belongs beside [`Run::activation`], as a third pass.
+#[must_use]
+pub fn sees_images(model: &Model) -> bool {
+    model.modules.iter().any(|module| module.part == Part::Vision)
+}
+
+fn bounded(expected: Bytes, spread: Spread, formula: Formula) -> Estimate {
+    let scaled = |factor: f64| Bytes((expected.0 as f64 * factor) as u64);
+    Estimate::between(scaled(spread.low), expected, scaled(spread.high), Basis::Profile, formula)
+}

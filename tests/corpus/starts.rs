@@ -1,0 +1,208 @@
+//! Rows of `runs/vllm.jsonl` against plans.
+
+use std::sync::LazyLock;
+
+use serde_json::Value;
+use shardfit::engines::{
+    Account, Component, ContextLength, Demand, Deployment, EnginePlan, RankPlan, Settings, Version, engine,
+};
+use shardfit::hardware::{Card, Fleet, FleetSource};
+use shardfit::model::{Model, Part};
+use shardfit::planning::{State, Verdict};
+use shardfit::profiles::gpus::GpuCatalogue;
+use shardfit::units::{Bytes, Fraction};
+
+use crate::corpus;
+
+/// A figure of a run beside the plan's.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Figure {
+    /// GiB as printed.
+    pub measured: f64,
+    /// GiB planned: low, expected, high.
+    pub planned: [f64; 3],
+}
+
+impl Figure {
+    /// Relative difference of the expected figure.
+    pub fn error(&self) -> f64 {
+        (self.planned[1] - self.measured) / self.measured.abs().max(0.01)
+    }
+
+    /// Whether the bounds cover what was measured, up to the two decimals that logs print.
+    pub fn covered(&self) -> bool {
+        (self.planned[0] - 0.005..=self.planned[2] + 0.005).contains(&self.measured)
+    }
+}
+
+/// One run, planned.
+pub struct Compared {
+    /// The row.
+    pub row: Value,
+    /// The model.
+    pub model: Model,
+    /// Version it ran.
+    pub version: Version,
+    /// The plan.
+    pub plan: EnginePlan,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Whether the row names its card.
+    pub card_known: bool,
+}
+
+/// Why a row is not compared.
+pub type Skipped = String;
+
+static GPUS: LazyLock<GpuCatalogue> = LazyLock::new(GpuCatalogue::built_in);
+
+/// Fields that must not be deduced for a row to be scored.
+const STATED: [&str; 4] = ["model", "tp", "engine_version", "quantization"];
+
+/// Whether a row can be scored: nothing that matters was deduced.
+pub fn dependable(row: &Value) -> bool {
+    let inferred = row["inferred"].as_array().map(Vec::as_slice).unwrap_or_default();
+    !inferred.iter().any(|f| STATED.iter().any(|s| f.as_str() == Some(s))) && row["engine_version"].is_string()
+}
+
+/// The card of a row; one of the right kind for rows without, whose weights alone can be compared.
+fn card(row: &Value) -> (Card, bool) {
+    let name = row["gpu"].as_str().unwrap_or("");
+    let named = name.trim_start_matches("NVIDIA ").trim_start_matches("Tesla ").trim_start_matches("GeForce ");
+    let words: Vec<&str> = named.split(' ').collect();
+    let tried = (1..=words.len()).rev().map(|n| words[..n].join(" "));
+    let found = tried.flat_map(|name| [name.replace(' ', "-"), name]).find_map(|name| GPUS.select(&name).ok());
+    let known = found.is_some();
+    let profile = found.or_else(|| GPUS.select("H100").ok()).unwrap();
+    let mut card = Card::of_profile(&profile);
+    if let Some(total) = row["gpu_total_gib"].as_f64() {
+        card.capacity = Bytes::from_gib(total);
+    }
+    (card, known)
+}
+
+fn settings(row: &Value) -> Settings {
+    let number = |key: &str| row[key].as_u64();
+    let text = |key: &str| row[key].as_str().map(str::to_owned);
+    Settings {
+        tensor_parallel: number("tp").map(|n| n as u32),
+        pipeline_parallel: number("pp").map(|n| n as u32),
+        dtype: text("dtype"),
+        kv_cache_dtype: text("kv_cache_dtype"),
+        max_model_len: number("max_model_len").map_or(ContextLength::Model, ContextLength::Tokens),
+        max_num_seqs: number("max_num_seqs"),
+        max_num_batched_tokens: number("max_num_batched_tokens"),
+        memory_fraction: row["gpu_memory_utilization"].as_f64().and_then(|x| Fraction::new(x).ok()),
+        enforce_eager: row["enforce_eager"].as_bool(),
+        block_size: number("block_size"),
+        ..Settings::default()
+    }
+}
+
+/// Plans a row.
+pub fn compare(row: &Value) -> Result<Compared, Skipped> {
+    let id = row["model"].as_str().ok_or("no model")?;
+    let model = corpus::model(id).ok_or("no config")?.map_err(|e| e.to_string())?;
+    let version: Version = row["engine_version"].as_str().ok_or("no version")?.parse().map_err(|_| "no version")?;
+    let settings = settings(row);
+    let ranks = settings.tensor_parallel.unwrap_or(1) * settings.pipeline_parallel.unwrap_or(1);
+    let (card, card_known) = card(row);
+    let fleet = Fleet { cards: vec![card; ranks as usize], source: FleetSource::Given };
+    let deployment = Deployment { model: &model, settings: &settings, fleet: &fleet, version };
+    let plan = engine("vllm").unwrap().plan(&deployment).map_err(|e| e.to_string())?;
+    let verdict = Verdict::of(&plan, &fleet);
+    Ok(Compared { row: row.clone(), model, version, plan, verdict, card_known })
+}
+
+fn sum(rank: &RankPlan, keep: impl Fn(&shardfit::engines::Line) -> bool) -> [f64; 3] {
+    Demand::ALL.map(|demand| {
+        let lines = rank.lines.iter().filter(|l| keep(l)).map(|l| demand.of(&l.estimate));
+        lines.sum::<Bytes>().as_gib()
+    })
+}
+
+impl Compared {
+    fn measured(&self, key: &str) -> Option<f64> {
+        let inferred = self.row["inferred"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let deduced = inferred.iter().any(|f| f.as_str() == Some(&format!("measured.{key}")));
+        // A figure computed back from others still is one, where the page gives the others.
+        let _ = deduced;
+        self.row["measured"][key].as_f64()
+    }
+
+    fn figure(&self, key: &str, planned: [f64; 3]) -> Option<Figure> {
+        Some(Figure { measured: self.measured(key)?, planned })
+    }
+
+    fn rank(&self) -> &RankPlan {
+        &self.plan.ranks[0]
+    }
+
+    /// "Model loading took".
+    pub fn weights(&self) -> Option<Figure> {
+        let loaded = |l: &shardfit::engines::Line| l.component == Component::Weights || l.what == "rests of blocks";
+        self.figure("weights_gib", sum(self.rank(), loaded))
+    }
+
+    /// Activation peak.
+    pub fn activation(&self) -> Option<Figure> {
+        self.figure("activation_peak_gib", sum(self.rank(), |l| l.component == Component::Activation))
+    }
+
+    /// Memory outside the tensor allocator.
+    pub fn non_torch(&self) -> Option<Figure> {
+        let outside = |l: &shardfit::engines::Line| {
+            l.account == Account::Budget && matches!(l.component, Component::Context | Component::Communication)
+        };
+        self.figure("non_torch_gib", sum(self.rank(), outside))
+    }
+
+    /// CUDA graphs.
+    pub fn graphs(&self) -> Option<Figure> {
+        self.figure("graph_gib", sum(self.rank(), |l| l.component == Component::CudaGraph))
+    }
+
+    /// "Available KV cache memory": the poorest rank's. Only where the card and the share of it are stated.
+    pub fn pool(&self) -> Option<Figure> {
+        if !self.card_known || self.row["gpu_memory_utilization"].is_null() {
+            return None;
+        }
+        let left = |demand: Demand| {
+            let of = |rank: &RankPlan| {
+                let charged =
+                    rank.lines.iter().filter(|l| l.account == Account::Budget).map(|l| demand.of(&l.estimate));
+                rank.budget.unwrap_or(Bytes::ZERO).as_gib() - charged.sum::<Bytes>().as_gib()
+            };
+            self.plan.ranks.iter().map(of).fold(f64::INFINITY, f64::min)
+        };
+        self.figure("kv_cache_gib", [left(Demand::High), left(Demand::Expected), left(Demand::Low)])
+    }
+
+    /// Whether it ran out of memory or was refused; `None` where the page does not say or the card is not known.
+    pub fn died(&self) -> Option<bool> {
+        self.row["measured"]["oom"].as_bool().filter(|_| self.card_known)
+    }
+
+    /// Whether the plan says that it fits, perhaps narrowly.
+    pub fn starts(&self) -> bool {
+        matches!(self.verdict.state, State::Fits | State::Tight)
+    }
+
+    /// Whether it is a text model.
+    pub fn is_text(&self) -> bool {
+        !self.model.modules.iter().any(|m| m.part == Part::Vision)
+    }
+
+    /// What to call the row.
+    pub fn name(&self) -> String {
+        let row = &self.row;
+        format!(
+            "{} {} {} tp {} pp {}",
+            row["id"].as_str().unwrap_or("?"),
+            self.version,
+            row["model"].as_str().unwrap_or("?"),
+            row["tp"],
+            row["pp"]
+        )
+    }
+}
