@@ -14,7 +14,7 @@ use super::{
 use crate::hardware::Card;
 use crate::model::{Instances, LayerCache, Model, Part};
 use crate::profiles::{TransformersProfile, transformers_profile};
-use crate::sharding::{Device, DeviceMap, ExpertRule, Generated, ShardingRules, device_share};
+use crate::sharding::{Device, DeviceMap, ExpertPadding, ExpertRule, Generated, ShardingRules, device_share};
 use crate::units::{Basis, Bytes, DType, Estimate, Formula, Tokens};
 
 /// Hugging Face Transformers with accelerate.
@@ -146,6 +146,7 @@ fn rules(model: &Model, dtype: DType) -> ShardingRules {
         floor_groups: false,
         floor_expert_groups: false,
         expert_bytes: None,
+        expert_padding: ExpertPadding::NONE,
         file_state: true,
         experts: ExpertRule::AsStored,
         dtypes: Vec::new(),

@@ -29,14 +29,33 @@ pub fn parameter_lists() -> Vec<Value> {
 
 /// A model by its Hub id: built in, or stored beside the tests.
 pub fn model(id: &str) -> Option<Result<Model, ConfigError>> {
+    let (config, quantization) = config(id)?;
+    Some(Model::from_config(&config, quantization.as_ref()).map(|m| m.named(id)))
+}
+
+/// The same model as if its checkpoint were not quantised.
+pub fn unquantised(id: &str) -> Option<Result<Model, ConfigError>> {
+    let (mut config, _) = config(id)?;
+    let remove = |fields: &mut Value| {
+        if let Some(fields) = fields.as_object_mut() {
+            fields.retain(|name, _| name != "quantization_config" && name != "compression_config");
+        }
+    };
+    remove(&mut config);
+    if let Some(fields) = config.as_object_mut() {
+        fields.iter_mut().for_each(|(_, nested)| remove(nested));
+    }
+    Some(Model::from_config(&config, None).map(|m| m.named(id)))
+}
+
+/// `config.json` and, where there is one, `hf_quant_config.json`.
+fn config(id: &str) -> Option<(Value, Option<Value>)> {
     let parse = |text: &str| serde_json::from_str::<Value>(text).unwrap();
     if let Ok(profile) = built_in_model(id) {
-        let quantization = profile.quantization.map(parse);
-        return Some(Model::from_config(&parse(profile.config), quantization.as_ref()).map(|m| m.named(id)));
+        return Some((parse(profile.config), profile.quantization.map(parse)));
     }
     let stem = id.replace('/', "--");
     let text = std::fs::read_to_string(data().join("configs").join(format!("{stem}.json"))).ok()?;
     let quantization = std::fs::read_to_string(data().join("configs").join(format!("{stem}.hf_quant_config.json")));
-    let quantization = quantization.ok().map(|text| parse(&text));
-    Some(Model::from_config(&parse(&text), quantization.as_ref()).map(|m| m.named(id)))
+    Some((parse(&text), quantization.ok().map(|text| parse(&text))))
 }

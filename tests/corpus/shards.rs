@@ -1,4 +1,5 @@
 //! Rows of `oracle/vllm_shards.jsonl` against the sharding rules.
+#![allow(dead_code, reason = "each test uses its part")]
 
 use std::collections::BTreeMap;
 
@@ -57,6 +58,7 @@ pub fn compare(model: &Model, row: &Value, card: &Card) -> Result<Compared, Stri
     let mut rules = sharding::rules(model, layout, dtype, None, release).map_err(|e| e.to_string())?;
     rules.generated.extend(sharding::batch_buffers(model, BATCHED_TOKENS, dtype, release));
     rules.generated.extend(after_load::expert_workspaces(model, layout, card));
+    rules.expert_padding = after_load::expert_padding(card);
     let rank = Rank { tp_rank: 0, pp_rank: number("pp_rank") as u32 };
     let tensors = shard(model, layout, &rules, rank).map_err(|e| e.to_string())?;
     let mut ours: BTreeMap<&str, u64> = BTreeMap::new();

@@ -30,6 +30,7 @@ pub fn plan(deployment: &Deployment<'_>, era: &VllmEra) -> Result<EnginePlan, En
     let scheduler = Scheduler::resolve(settings, first, &era.scheduler)?;
     rules.generated.extend(sharding::batch_buffers(model, scheduler.batched_tokens, dtype, release));
     rules.generated.extend(after_load::expert_workspaces(model, layout, first));
+    rules.expert_padding = after_load::expert_padding(first);
     let totals = stage_totals(model, layout, &rules, first, release)?;
     if fleet.cards.len() < layout.ranks() as usize {
         return Err(EngineError::TooFewCards { ranks: layout.ranks(), cards: fleet.cards.len() });
@@ -69,7 +70,8 @@ pub fn shards(deployment: &Deployment<'_>) -> Result<Vec<RankShard>, EngineError
     let dtype = defaults::dtype(settings, model, first)?;
     let refused = |e: ShardError| refusals::does_not_divide(&e, model);
     let partition = settings.layer_partition.as_deref();
-    let rules = sharding::rules(model, layout, dtype, partition, Release::of(version)).map_err(refused)?;
+    let mut rules = sharding::rules(model, layout, dtype, partition, Release::of(version)).map_err(refused)?;
+    rules.expert_padding = after_load::expert_padding(first);
     layout
         .iter()
         .map(|rank| {

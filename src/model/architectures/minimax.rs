@@ -26,12 +26,9 @@ pub const MINIMAX_M2: Family = Family {
         decoder.attention_in(&all, "self_attn", &attention);
         if text.bool_or("use_qk_norm", true)? {
             let Attention { heads, kv_heads, key_width, .. } = attention;
-            let norms = [
-                ("q_norm", heads, SegmentKind::QueryHeads(heads)),
-                ("k_norm", kv_heads, SegmentKind::KeyValueHeads(kv_heads)),
-            ];
-            for (name, count, kind) in norms {
-                let output = vec![Segment { rows: count.saturating_mul(key_width), kind }];
+            // Divided evenly even where ranks repeat key heads (vLLM 0.11.2 `mamba/linear_attn.py`, `MiniMaxText01RMSNormTP`).
+            for (name, count) in [("q_norm", heads), ("k_norm", kv_heads)] {
+                let output = vec![Segment { rows: count.saturating_mul(key_width), kind: SegmentKind::Features }];
                 let path = format!("self_attn.{name}");
                 decoder.rows_in(&all, &path, Role::HeadwiseQueryKeyNorm, output, &[("weight", &[])]);
             }

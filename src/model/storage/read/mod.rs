@@ -87,8 +87,8 @@ pub(super) fn read(fields: &Fields<'_>, companion: Option<&Value>) -> Result<Opt
     })?;
     let method = match quant.optional_str("quant_method")? {
         Some(method) => method.to_ascii_lowercase(),
-        // ModelOpt's own file names no method.
-        None if quant.get("quantization").is_some() => "modelopt".to_owned(),
+        // ModelOpt's own file names no method, but who wrote it (vLLM 0.11.2 `config/model.py`, `_parse_quant_hf_config`).
+        None if written_by_modelopt(&quant) => "modelopt".to_owned(),
         // Engines take a checkpoint for plain when its config does not name the method.
         None => return Ok(None),
     };
@@ -101,6 +101,11 @@ pub(super) fn read(fields: &Fields<'_>, companion: Option<&Value>) -> Result<Opt
         draft.method = names.first().map_or(method, |name| (*name).to_owned());
     }
     Ok(Some(draft))
+}
+
+fn written_by_modelopt(quant: &Fields<'_>) -> bool {
+    let producer = quant.get("producer").and_then(|p| p.get("name")).and_then(Value::as_str);
+    producer == Some("modelopt") && quant.get("quantization").is_some()
 }
 
 /// What an engine does to plain matrices while it loads them.
@@ -246,6 +251,9 @@ mod tests {
         ] {
             assert!(matches!(draft(wrong.clone()), Err(ConfigError::Wrong { .. })), "{wrong}");
         }
+        // ModelOpt's file counts when it says who wrote it.
+        let own = |producer: &str| json!({"producer": {"name": producer}, "quantization": {"quant_algo": "FP8"}});
+        assert!(draft(own("modelopt")).unwrap().is_some() && draft(own("someone")).unwrap().is_none());
         assert!(draft(Value::Null).unwrap().is_none() && draft(json!({"bits": 4})).unwrap().is_none());
     }
 }
