@@ -153,6 +153,7 @@ fn rules(model: &Model, dtype: DType) -> ShardingRules {
         dtype,
         stages: Vec::new(),
         tabled: Vec::new(),
+        whole_towers: true,
         generated: frequencies.collect(),
     }
 }

@@ -43,8 +43,13 @@ pub enum ConfigError {
     /// Two fields contradict each other.
     #[error("the config contradicts itself: {0}")]
     Contradiction(String),
+    /// Tensors without layers: no rule can be read from them.
+    #[error("no tensor's name has a layer's number, so the architecture cannot be read from the tensors")]
+    NoLayers,
     /// No family claims the architecture.
-    #[error("the architecture `{0}` is not known")]
+    #[error(
+        "the architecture `{0}` is not known, and a config alone does not tell its tensors; the checkpoint's headers do"
+    )]
     UnknownArchitecture(String),
     /// Neither `architectures` nor `model_type`.
     #[error("the config names no architecture: `architectures` and `model_type` are both absent")]

@@ -10,12 +10,13 @@ mod module;
 mod part;
 mod rope;
 mod storage;
+mod stored_names;
 
 use std::sync::LazyLock;
 
 use serde_json::Value;
 
-pub use architectures::FAMILIES;
+pub use architectures::{Assumed, FAMILIES};
 pub use cache::{CacheGroup, LayerCache, StateCache, StateKind};
 pub use checkpoint::{Checkpoint, CheckpointFile, CheckpointTensor, DuplicateTensor, FileLocation};
 pub use config::ConfigError;
@@ -109,6 +110,18 @@ impl Model {
         let mut model = self.clone();
         model.quantization = Some(Quantization::while_loading(method, &mut model.modules)?);
         Ok(model)
+    }
+
+    /// Reads a model of an architecture that no family claims from its tensors, `(name, element type, shape)` as in the headers; the config
+    /// gives what shapes do not tell. What had to be assumed comes along and belongs before the reader's eyes.
+    ///
+    /// # Errors
+    /// When no tensor is numbered by layer, or a field that shapes do not tell (`num_attention_heads`) is absent or malformed.
+    pub fn from_tensors<'a>(
+        config: &Value,
+        tensors: impl IntoIterator<Item = (&'a str, DType, &'a [u64])>,
+    ) -> Result<Assumed, ConfigError> {
+        architectures::from_tensors(&Fields::new(config)?, tensors)
     }
 
     /// The same model under a name.

@@ -96,6 +96,8 @@ pub enum Role {
     TowerEmbedding,
     /// A tower's hidden state → the decoder's, kept whole by engines that divide the tower.
     Projector,
+    /// What checkpoints hold although it is no parameter: a constant that was computed once.
+    Constant,
     /// A tensor whose purpose is not known.
     Unknown,
 }
@@ -152,6 +154,7 @@ impl Role {
             | Self::PatchPositionEmbedding
             | Self::EmbeddingProjection
             | Self::TowerEmbedding
+            | Self::Constant
             | Self::Unknown => false,
         }
     }
@@ -436,6 +439,6 @@ impl Module {
     /// Whether its tensors are saved with the checkpoint but are no parameters.
     #[must_use]
     pub fn is_buffer(&self) -> bool {
-        self.role == Role::RouterBias
+        matches!(self.role, Role::RouterBias | Role::Constant)
     }
 }

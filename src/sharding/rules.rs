@@ -1,7 +1,7 @@
 //! Sharding rules as values: an engine builds them, this module applies them.
 
 use super::{ExpertPadding, Stage};
-use crate::model::{Instances, Part, Role, StoredTensor};
+use crate::model::{Instances, Module, Part, Role, StoredTensor};
 use crate::profiles::{Held, JointExperts};
 use crate::units::DType;
 
@@ -103,11 +103,19 @@ pub struct ShardingRules {
     pub stages: Vec<Stage>,
     /// Buffers of the model that the engine builds in another form.
     pub tabled: Vec<TabledBuffer>,
+    /// Whether vision and audio towers are kept whole on every rank.
+    pub whole_towers: bool,
     /// Tensors the engine makes itself.
     pub generated: Vec<Generated>,
 }
 
 impl ShardingRules {
+    /// How a module is divided.
+    #[must_use]
+    pub fn split_of(&self, module: &Module) -> Split {
+        if self.whole_towers && module.part == Part::Vision { Split::Replicated } else { self.split(module.role) }
+    }
+
     /// How a role is divided.
     #[must_use]
     pub fn split(&self, role: Role) -> Split {

@@ -224,7 +224,7 @@ impl Shard<'_> {
             }
             Kind::Rows { output, parameters } => {
                 let rows = output.iter().map(|s| s.rows).fold(0, u64::saturating_add);
-                let cut = match self.rules.split(first.role) {
+                let cut = match self.rules.split_of(first) {
                     Split::Column => self.column(output, first, self.member)?,
                     Split::Vocabulary => {
                         let (slice, held) = self.member.vocabulary(rows, self.rules.vocabulary_multiple)?;
@@ -237,7 +237,7 @@ impl Shard<'_> {
                 }
             }
             Kind::Table { rows, width } => {
-                let (from, padded) = match self.rules.split(first.role) {
+                let (from, padded) = match self.rules.split_of(first) {
                     Split::Vocabulary => self.member.vocabulary(*rows, self.rules.vocabulary_multiple)?,
                     Split::Replicated | Split::Column | Split::Row => (0..*rows, *rows),
                 };
@@ -286,7 +286,7 @@ impl Shard<'_> {
                     }
                 }
                 Some(share) => {
-                    for (name, shape, copies) in stacks(group, share, self.rules.split(first.role), source_dtype)? {
+                    for (name, shape, copies) in stacks(group, share, self.rules.split_of(first), source_dtype)? {
                         push(&name, None, (shape, copies));
                     }
                 }
@@ -342,7 +342,7 @@ impl Shard<'_> {
             };
             let rows = output.iter().map(|s| s.rows).fold(0, u64::saturating_add);
             let whole = Cut::whole;
-            let (input_cut, output_cut) = match self.rules.split(module.role) {
+            let (input_cut, output_cut) = match self.rules.split_of(module) {
                 Split::Replicated => (whole(*input), whole(rows)),
                 Split::Column => (whole(*input), self.column(output, module, member)?),
                 Split::Row => {

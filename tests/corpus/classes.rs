@@ -27,10 +27,6 @@ pub fn as_built(model: &Model, built_by: &str) -> BTreeSet<Listed> {
     // Matrices of an expert, by the path of the layer's experts.
     let mut apart = BTreeMap::<String, Vec<(String, TensorTemplate)>>::new();
     for mut template in model.tensors() {
-        // A buffer, which the lists keep apart from parameters.
-        if template.name.ends_with("e_score_correction_bias") {
-            continue;
-        }
         // Published with each matrix `input × output`, turned round at load.
         if five && model.architecture == "Qwen3VLMoeForConditionalGeneration" && template.shape.len() == 3 {
             template.shape.swap(1, 2);

@@ -27,15 +27,24 @@ pub fn parameter_lists() -> Vec<Value> {
     files.iter().filter(|path| path.extension().is_some_and(|e| e == "json")).map(read).collect()
 }
 
+/// A config by its model's Hub id: built in, or stored beside the tests.
+pub fn config(id: &str) -> Option<Value> {
+    if let Ok(profile) = built_in_model(id) {
+        return serde_json::from_str(profile.config).ok();
+    }
+    let path = data().join("configs").join(format!("{}.json", id.replace('/', "--")));
+    serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok()
+}
+
 /// A model by its Hub id: built in, or stored beside the tests.
 pub fn model(id: &str) -> Option<Result<Model, ConfigError>> {
-    let (config, quantization) = config(id)?;
+    let (config, quantization) = files(id)?;
     Some(Model::from_config(&config, quantization.as_ref()).map(|m| m.named(id)))
 }
 
 /// The same model as if its checkpoint were not quantised.
 pub fn unquantised(id: &str) -> Option<Result<Model, ConfigError>> {
-    let (mut config, _) = config(id)?;
+    let (mut config, _) = files(id)?;
     let remove = |fields: &mut Value| {
         if let Some(fields) = fields.as_object_mut() {
             fields.retain(|name, _| name != "quantization_config" && name != "compression_config");
@@ -49,7 +58,7 @@ pub fn unquantised(id: &str) -> Option<Result<Model, ConfigError>> {
 }
 
 /// `config.json` and, where there is one, `hf_quant_config.json`.
-fn config(id: &str) -> Option<(Value, Option<Value>)> {
+fn files(id: &str) -> Option<(Value, Option<Value>)> {
     let parse = |text: &str| serde_json::from_str::<Value>(text).unwrap();
     if let Ok(profile) = built_in_model(id) {
         return Some((parse(profile.config), profile.quantization.map(parse)));

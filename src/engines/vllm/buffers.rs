@@ -5,9 +5,15 @@ use crate::model::{CacheGroup, Instances, Kind, LayerCache, Model, Module, Part,
 use crate::sharding::{Generated, Layout};
 use crate::units::DType;
 
-/// Classes that keep the factor of their embeddings as a scalar on every stage (`normalizer` in `models/gemma.py`, `gemma2.py`, `gemma3.py`).
-const SCALED_EMBEDDING: &[&str] =
-    &["GemmaForCausalLM", "Gemma2ForCausalLM", "Gemma3ForCausalLM", "Gemma3ForConditionalGeneration"];
+/// Classes that keep the factor of their embeddings as a scalar on every stage (`normalizer` in `models/gemma.py`, `gemma2.py`, `gemma3.py`, `gemma4.py`).
+const SCALED_EMBEDDING: &[&str] = &[
+    "GemmaForCausalLM",
+    "Gemma2ForCausalLM",
+    "Gemma3ForCausalLM",
+    "Gemma3ForConditionalGeneration",
+    "Gemma4ForCausalLM",
+    "Gemma4ForConditionalGeneration",
+];
 
 /// Classes whose attention knows positions by a slope a head where the model does not rotate (`alibi_slopes` of `models/baichuan.py`,
 /// `bloom.py`, `falcon.py`).
@@ -23,6 +29,48 @@ const SLOPES: &[&str] = &[
 /// Scales that each attention layer owns whatever the cache's element type: q, k, v, probabilities and their float twins
 /// (`attention/layer.py`, `Attention.__init__`).
 const ATTENTION_SCALES: u64 = 7;
+/// Gemma 4: its towers are Transformers' own, whole on every rank (`models/gemma4_mm.py` of 0.25.1).
+const GEMMA4: &[&str] = &["Gemma4ForCausalLM", "Gemma4ForConditionalGeneration"];
+
+/// Whether a model's tower is on every rank.
+pub fn has_whole_tower(model: &Model) -> bool {
+    GEMMA4.contains(&model.architecture.as_str())
+}
+
+/// Weights of norms that have none: `RMSNorm(has_weight=False)` keeps ones all the same (`layers/layernorm.py`).
+fn constant_norms(model: &Model, dtype: DType) -> Vec<Generated> {
+    let constant = |name: &str, instances: &Instances, part, shape| Generated {
+        name: name.to_owned(),
+        instances: instances.clone(),
+        part,
+        dtype,
+        shape,
+        copies: 1,
+    };
+    let mut list = Vec::new();
+    for group in &model.caches {
+        let layers = Instances::Layers(group.layers.clone());
+        if let LayerCache::Full { value_width, .. } | LayerCache::Sliding { value_width, .. } = group.cache {
+            let name = "model.layers.{}.self_attn.v_norm.weight";
+            list.push(constant(name, &layers, Part::Attention, vec![value_width]));
+        }
+    }
+    for module in &model.modules {
+        match (&module.kind, module.role) {
+            (Kind::Linear { input, .. }, Role::Router) => {
+                let at = &module.instances;
+                list.push(constant("model.layers.{}.router.norm.weight", at, Part::Router, vec![*input]));
+                list.push(constant("model.layers.{}.router.root_size", at, Part::Router, Vec::new()));
+            }
+            (Kind::Linear { input, .. }, Role::Projector) if module.path.ends_with("embedding_projection") => {
+                let name = "embed_vision.embedding_pre_projection_norm.weight";
+                list.push(constant(name, &module.instances, Part::Vision, vec![*input]));
+            }
+            _ => {}
+        }
+    }
+    list
+}
 
 /// The buffers of a model's class.
 pub fn of_class(model: &Model, layout: Layout, dtype: DType, release: Release) -> Vec<Generated> {
@@ -41,6 +89,9 @@ pub fn of_class(model: &Model, layout: Layout, dtype: DType, release: Release) -
             shape: vec![model.attention_heads / u64::from(layout.tp.max(1))],
             copies: 1,
         }));
+    }
+    if GEMMA4.contains(&model.architecture.as_str()) {
+        buffers.extend(constant_norms(model, dtype));
     }
     if SCALED_EMBEDDING.contains(&model.architecture.as_str()) {
         buffers.push(Generated {

@@ -86,6 +86,7 @@ pub fn rules(
         dtypes: dtypes(model, release),
         dtype,
         stages: stages::of_ranges(model, self::partition(model.layers, layout.pp, partition)?),
+        whole_towers: buffers::has_whole_tower(model),
         tabled: release
             .vision_table_rows
             .map(|rows| TabledBuffer { suffix: VISION_FREQUENCIES, rows })

@@ -8,6 +8,8 @@ mod decoder;
 mod deepseek;
 mod delta;
 mod gemma;
+mod gemma4;
+mod generic;
 mod glm;
 mod glm_moe;
 mod gpt;
@@ -37,6 +39,8 @@ mod vision;
 
 use super::Model;
 use super::config::{ConfigError, Fields};
+use crate::units::DType;
+pub use generic::Assumed;
 
 /// A family of architectures that one rule reads.
 pub struct Family {
@@ -62,6 +66,8 @@ pub const FAMILIES: &[&Family] = &[
     &gemma::GEMMA,
     &gemma::GEMMA2,
     &gemma::GEMMA3,
+    &gemma4::GEMMA4,
+    &gemma4::GEMMA4_VISION,
     &glm::CHATGLM,
     &glm::GLM,
     &glm::GLM4,
@@ -105,6 +111,14 @@ pub const FAMILIES: &[&Family] = &[
     &qwen_moe::QWEN3_MOE,
     &qwen_moe::QWEN3_VL_MOE,
 ];
+
+/// Reads a model of any architecture from its tensors.
+pub(super) fn from_tensors<'a>(
+    fields: &Fields<'_>,
+    tensors: impl IntoIterator<Item = (&'a str, DType, &'a [u64])>,
+) -> Result<Assumed, ConfigError> {
+    generic::read(fields, tensors)
+}
 
 /// The family that reads a config: by class, else by model type.
 pub(super) fn family(fields: &Fields<'_>) -> Result<&'static Family, ConfigError> {

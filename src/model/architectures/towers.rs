@@ -38,9 +38,10 @@ impl Tower {
         }
     }
 
-    /// A module outside the blocks.
+    /// A module outside the blocks; without a name, the tower itself.
     pub fn single(&mut self, name: &str, role: Role, kind: Kind) {
-        self.modules.push(module(format!("{}.{name}", self.path), Instances::First, Part::Vision, role, kind));
+        let path = if name.is_empty() { self.path.clone() } else { format!("{}.{name}", self.path) };
+        self.modules.push(module(path, Instances::First, Part::Vision, role, kind));
     }
 
     /// A norm outside the blocks.
