@@ -32,6 +32,10 @@ pub(super) struct Draft {
     pub cache: CacheScheme,
     pub asymmetric_input: bool,
     pub at_load: bool,
+    /// Whether routed experts alone are meant.
+    pub experts_only: bool,
+    /// Whether experts that are stored in one tensor are so when quantised, too.
+    pub stacked: bool,
     pub assumptions: Vec<String>,
 }
 
