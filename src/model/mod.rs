@@ -98,6 +98,12 @@ impl Model {
         let fields = Fields::new(config)?;
         let family = architectures::family(&fields)?;
         let mut model = (family.build)(&fields)?;
+        let stated = fields.text().get("quantization_config");
+        let method = stated.and_then(|q| q.get("quant_method")).and_then(Value::as_str);
+        let quantised = quantization.is_some() || stated.is_some();
+        if quantised && method != Some("mxfp4") {
+            model.modules = architectures::unstacked(model.modules);
+        }
         model.quantization = Quantization::from_config(&fields, quantization, &mut model.modules)?;
         Ok(model)
     }

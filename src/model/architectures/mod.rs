@@ -37,6 +37,8 @@ mod state_space;
 mod towers;
 mod vision;
 
+pub(super) use routed::unstacked;
+
 use super::Model;
 use super::config::{ConfigError, Fields};
 use crate::units::DType;
@@ -94,6 +96,7 @@ pub const FAMILIES: &[&Family] = &[
     &deepseek::DEEPSEEK_V3,
     &deepseek::DEEPSEEK_V32,
     &deepseek::GLM_MOE_DSA,
+    &deepseek::KIMI_K25,
     &glm_moe::GLM4_MOE,
     &gpt_oss::GPT_OSS,
     &jamba::JAMBA,

@@ -2,7 +2,7 @@
 
 use super::super::config::{ConfigError, Fields};
 use super::super::{
-    ExpertStack, Experts, IndexSet, Instances, Kind, LayerCache, Role, RowParameter, Segment, SegmentKind,
+    ExpertStack, Experts, IndexSet, Instances, Kind, LayerCache, Module, Role, RowParameter, Segment, SegmentKind,
 };
 use super::blocks::{AttentionSizes, features};
 use super::decoder::{Decoder, WEIGHT, module, part_of};
@@ -225,6 +225,36 @@ impl Attention {
     pub const fn chunked_cache(&self, chunk: u64) -> LayerCache {
         LayerCache::Chunked { kv_heads: self.kv_heads, key_width: self.key_width, value_width: self.value_width, chunk }
     }
+}
+
+/// The modules with stacks of experts taken apart, as quantisers store them: a matrix an expert. MXFP4 keeps its stacks.
+pub fn unstacked(modules: Vec<Module>) -> Vec<Module> {
+    let mut apart = Vec::with_capacity(modules.len());
+    for module in modules {
+        let (Kind::Stack(stack), Instances::Layers(layers)) = (&module.kind, &module.instances) else {
+            apart.push(module);
+            continue;
+        };
+        let names: &[&str] = match (module.role, stack.output.len()) {
+            (Role::ExpertGateUp, 2) => &["gate_proj", "up_proj"],
+            (Role::ExpertUp, 1) => &["up_proj"],
+            (Role::ExpertDown, 1) => &["down_proj"],
+            _ => &[],
+        };
+        if names.is_empty() || stack.bias.is_some() || stack.folded {
+            apart.push(module);
+            continue;
+        }
+        for (name, output) in names.iter().zip(&stack.output) {
+            apart.push(Module {
+                path: format!("{}.{{}}.{name}", module.path),
+                instances: Instances::Experts { layers: layers.clone(), experts: stack.experts },
+                kind: Kind::Linear { input: stack.input, output: vec![*output], bias: false },
+                ..module.clone()
+            });
+        }
+    }
+    apart
 }
 
 /// A number of experts, within what any model has.

@@ -73,6 +73,7 @@ fn scheme_of(draft: &Draft, module: &Module, name: &str) -> Option<usize> {
     if !may_be_quantised(module) {
         return None;
     }
+    let name = name.strip_prefix("language_model.").filter(|_| draft.nested).unwrap_or(name);
     if let Some(rule) = draft.rules.iter().find(|rule| rule.names.matches(name) != rule.others) {
         return rule.scheme;
     }
