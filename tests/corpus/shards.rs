@@ -51,6 +51,10 @@ pub fn refusal(model: &Model, row: &Value) -> Option<String> {
 
 /// Compares a row; `Err` when the model is refused at this size.
 pub fn compare(model: &Model, row: &Value, card: &Card) -> Result<Compared, String> {
+    // A row may be of the architecture alone, although the model is published quantised.
+    let mut plain = model.clone();
+    plain.quantization = plain.quantization.filter(|_| !row["quant"].is_null());
+    let model = &plain;
     let number = |key: &str| row[key].as_u64().unwrap();
     let layout = Layout { tp: number("tp") as u32, pp: number("pp") as u32, dp: 1, ep: false };
     let dtype = row["dtype"].as_str().unwrap().parse().unwrap();

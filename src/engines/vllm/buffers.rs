@@ -158,15 +158,15 @@ fn ones(module: &Module) -> Option<Generated> {
     }
 }
 
-/// The bias of the weights of an indexer's heads.
+/// The bias of an indexer's weights, built because nobody said otherwise.
 fn indexer_bias(module: &Module, dtype: DType) -> Option<Generated> {
-    match &module.kind {
-        Kind::Linear { output, bias: false, .. } if module.role == Role::IndexerWeights => Some(Generated {
+    match (&module.kind, module.role) {
+        (Kind::Linear { output, bias: false, .. }, Role::IndexerWeights) => Some(Generated {
             name: format!("{}.bias", module.path),
             instances: module.instances.clone(),
             part: module.part,
             dtype,
-            shape: vec![output.iter().map(|s| s.rows).fold(0, u64::saturating_add)],
+            shape: vec![output.iter().map(|segment| segment.rows).fold(0, u64::saturating_add)],
             copies: 1,
         }),
         _ => None,

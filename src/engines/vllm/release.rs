@@ -13,7 +13,7 @@ pub struct Release {
     pub indexer_table_apart: bool,
     /// Rows of the buffer that holds the indexer's choices; `None` is one a token of a step.
     pub index_buffer_rows: Option<u64>,
-    /// The weights of the indexer's heads have a bias that no checkpoint fills (`models/deepseek_v2.py`, `Indexer.__init__`).
+    /// The indexer's weights have a bias that no checkpoint fills (`models/deepseek_v2.py`, `Indexer`).
     pub indexer_bias: bool,
     /// Nemotron-H's routers are float32 (`models/nemotron_h.py`).
     pub nemotron_router_in_f32: bool,

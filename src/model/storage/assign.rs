@@ -24,12 +24,10 @@ impl Assigned {
             for (instances, schemes) in parts(draft, &group) {
                 for (module, scheme) in group.iter().zip(schemes) {
                     let module = Module { instances: instances.clone(), ..module.clone() };
-                    let Some(scheme) = scheme else {
-                        split.push(module);
-                        continue;
-                    };
                     for module in if draft.stacked { vec![module] } else { apart(module) } {
-                        assigned.modules.push((module.path.clone(), module.instances.clone(), scheme));
+                        if let Some(scheme) = scheme {
+                            assigned.modules.push((module.path.clone(), module.instances.clone(), scheme));
+                        }
                         split.push(module);
                     }
                 }
@@ -46,7 +44,7 @@ impl Assigned {
     }
 }
 
-/// Experts that a plain checkpoint keeps in one tensor have matrices of their own once they are quantised.
+/// Experts that a plain checkpoint keeps in one tensor have matrices of their own in a quantised one: quantisers take them apart.
 fn apart(module: Module) -> Vec<Module> {
     let (Kind::Stack(stack), Some(layers)) = (&module.kind, module.instances.layers()) else { return vec![module] };
     let names: &[&str] = match module.role {
@@ -104,6 +102,7 @@ fn scheme_of(draft: &Draft, module: &Module, name: &str) -> Option<usize> {
     if !may_be_quantised(module) {
         return None;
     }
+    let name = name.strip_prefix("language_model.").filter(|_| draft.nested).unwrap_or(name);
     if let Some(rule) = draft.rules.iter().find(|rule| rule.names.matches(name) != rule.others) {
         return rule.scheme;
     }

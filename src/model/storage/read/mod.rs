@@ -29,6 +29,8 @@ pub(super) struct Draft {
     pub head: Option<usize>,
     /// Whether matrices outside the language model are treated like those in it.
     pub towers: bool,
+    /// Whether the config states it for the language model alone, so that names begin below its prefix.
+    pub nested: bool,
     pub cache: CacheScheme,
     pub asymmetric_input: bool,
     pub at_load: bool,
@@ -81,6 +83,7 @@ pub(super) fn read(fields: &Fields<'_>, companion: Option<&Value>) -> Result<Opt
     // Multimodal configs keep it on either level.
     let text = fields.text();
     let find = |name: &str| fields.get(name).or_else(|| text.get(name));
+    let nested = ["quantization_config", "compression_config"].iter().all(|name| fields.get(name).is_none());
     let Some(value) = find("quantization_config").or_else(|| find("compression_config")).or(companion) else {
         return Ok(None);
     };
@@ -101,6 +104,9 @@ pub(super) fn read(fields: &Fields<'_>, companion: Option<&Value>) -> Result<Opt
         .find(|(names, _)| names.contains(&method.as_str()))
         .ok_or_else(|| ConfigError::UnknownQuantization(method.clone()))?;
     let mut draft = reader(&quant)?;
+    if nested && companion.is_none() {
+        (draft.towers, draft.nested) = (false, true);
+    }
     if draft.method.is_empty() {
         draft.method = names.first().map_or(method, |name| (*name).to_owned());
     }
