@@ -110,7 +110,14 @@ impl Model {
                     }
                 }
                 Kind::Stack(stack) => {
-                    push(stack.name, stack.shape(), dtype);
+                    if self.is_quantised(module) {
+                        for tensor in self.format(module).in_files() {
+                            let name = format!("{}_{}", stack.name, tensor.name);
+                            push(&name, stack.shape_of(tensor), tensor.dtype.or(dtype));
+                        }
+                    } else {
+                        push(stack.name, stack.shape(), dtype);
+                    }
                     if let Some(bias) = stack.bias {
                         push(bias, vec![u64::from(stack.experts), stack.rows()], dtype);
                     }
@@ -137,7 +144,9 @@ impl Model {
 
     /// Compares the derived tensors with those of the files, `(name, element type, shape)`.
     ///
-    /// A stored copy of a tied head and rotary tables that old checkpoints carry along are no disagreement: engines skip both.
+    /// No disagreement are: a stored copy of a tied head and rotary tables that old checkpoints carry along, which engines skip; scales for
+    /// the KV cache and descriptions of a quantisation, which they may use; one element as a scalar or as a vector; scales of another
+    /// floating type, which are converted.
     #[must_use]
     pub fn disagreements<'a>(
         &self,
@@ -149,12 +158,12 @@ impl Model {
             for name in template.names() {
                 match files.remove(name.as_str()) {
                     None => found.push(Disagreement::NotInFiles(name)),
-                    Some((_, shape)) if shape != template.shape => {
+                    Some((_, shape)) if !same_shape(shape, &template.shape) => {
                         let derived = template.shape.clone();
                         found.push(Disagreement::Shape { name, derived, stored: shape.to_vec() });
                     }
                     Some((dtype, _)) => {
-                        if let Some(derived) = template.dtype.filter(|d| *d != dtype) {
+                        if let Some(derived) = template.dtype.filter(|d| *d != dtype && !is_scale(&name, *d, dtype)) {
                             found.push(Disagreement::DType { name, derived, stored: dtype });
                         }
                     }
@@ -165,9 +174,38 @@ impl Model {
         for name in tied.map(|m| format!("{}.weight", m.path)) {
             files.remove(name.as_str());
         }
-        let mut rest: Vec<_> = files.into_keys().filter(|n| !n.ends_with(".rotary_emb.inv_freq")).collect();
+        let mut rest: Vec<_> = files.into_keys().filter(|n| !is_optional(n)).collect();
         rest.sort_unstable();
         found.extend(rest.into_iter().map(|n| Disagreement::NotInConfig(n.to_owned())));
         found
     }
+}
+
+/// Tensors that a config does not imply and engines can do without.
+fn is_optional(name: &str) -> bool {
+    const SUFFIXES: [&str; 9] = [
+        ".rotary_emb.inv_freq",
+        ".k_scale",
+        ".v_scale",
+        ".q_scale",
+        ".kv_scale",
+        ".output_scale",
+        ".k_zero_point",
+        ".v_zero_point",
+        ".weight_format",
+    ];
+    SUFFIXES.iter().any(|suffix| name.ends_with(suffix)) || name.contains(".quant_state.bitsandbytes__")
+}
+
+/// Whether two shapes are the same, a scalar counting as a vector of one.
+fn same_shape(stored: &[u64], derived: &[u64]) -> bool {
+    let single = |shape: &[u64]| shape.len() <= 1 && shape.iter().all(|size| *size == 1);
+    stored == derived || (single(stored) && single(derived))
+}
+
+/// Whether a tensor is a scale that another floating type holds as well.
+fn is_scale(name: &str, derived: DType, stored: DType) -> bool {
+    let wide = |dtype: DType| matches!(dtype, DType::F16 | DType::BF16 | DType::F32);
+    let last = name.rsplit('.').next().unwrap_or(name);
+    last.contains("scale") && wide(derived) && wide(stored)
 }

@@ -141,6 +141,12 @@ impl Model {
         }
     }
 
+    /// Whether the checkpoint stores a module's matrix in another form than plain.
+    #[must_use]
+    pub fn is_quantised(&self, module: &Module) -> bool {
+        self.quantization.as_ref().is_some_and(|q| !q.at_load && q.scheme(module).is_some())
+    }
+
     /// Parameters before quantisation, shared ones once: the figure on a model card.
     #[must_use]
     pub fn parameters(&self) -> u64 {

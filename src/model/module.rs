@@ -1,6 +1,6 @@
 //! The modules of a model: what each is, how large, in which layers. Engines decide by role how to split them.
 
-use super::{IndexSet, Part};
+use super::{IndexSet, Part, StoredTensor};
 use crate::units::DType;
 
 /// What a module does. Sharding rules are tables over these, so a role says what the thing *is*, never how someone splits it.
@@ -360,6 +360,12 @@ impl ExpertStack {
     #[must_use]
     pub fn rows(&self) -> u64 {
         self.output.iter().map(|s| s.rows).fold(0, u64::saturating_add)
+    }
+
+    /// Shape of one of the tensors that the matrices of all experts are stored in, when they are quantised.
+    #[must_use]
+    pub fn shape_of(&self, tensor: &StoredTensor) -> Vec<u64> {
+        std::iter::once(u64::from(self.experts)).chain(tensor.shape(self.input, self.rows())).collect()
     }
 
     /// Shape of the tensor.

@@ -197,7 +197,9 @@ fn padding(template: &RankTensor, bytes: Bytes) -> PlacedFill {
 }
 
 fn check(stored: &CheckpointTensor, copy: &BoxCopy, wanted: DType) -> Result<(), PlacementError> {
-    if stored.shape != copy.source.shape {
+    // A scalar is read as a vector of one.
+    let scalar = stored.shape.is_empty() && copy.source.shape == [1];
+    if stored.shape != copy.source.shape && !scalar {
         return Err(PlacementError::Shape {
             tensor: stored.name.clone(),
             stored: stored.shape.clone(),

@@ -4,6 +4,7 @@ mod device_map;
 mod error;
 mod experts;
 mod layout;
+mod packed_experts;
 mod rules;
 mod shard;
 mod slices;
@@ -16,6 +17,7 @@ pub use device_map::{
 };
 pub use error::ShardError;
 pub use layout::{Layout, Rank, Stage};
+pub use packed_experts::ExpertPadding;
 pub use rules::{ExpertRule, Fusion, Generated, ShardingRules, Split, TabledBuffer};
 pub use shard::{shard, whole_model};
 pub use tensor::{BoxCopy, Fill, RankTensor, SourceTensor, Where};

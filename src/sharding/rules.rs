@@ -1,6 +1,6 @@
 //! Sharding rules as values: an engine builds them, this module applies them.
 
-use super::Stage;
+use super::{ExpertPadding, Stage};
 use crate::model::{Instances, Module, Part, Role, StoredTensor};
 use crate::profiles::{Held, JointExperts};
 use crate::units::DType;
@@ -91,6 +91,8 @@ pub struct ShardingRules {
     pub floor_expert_groups: bool,
     /// Inputs of a group where experts are kept in bytes, because no kernel takes their slices in words.
     pub expert_bytes: Option<u64>,
+    /// What experts stored in blocks are padded to.
+    pub expert_padding: ExpertPadding,
     /// What happens to routed experts.
     pub experts: ExpertRule,
     /// Roles that are held in another element type than the model's.

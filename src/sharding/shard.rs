@@ -1,6 +1,7 @@
 //! Applies an engine's rules to a model: the tensors of one rank.
 
 use super::experts::{ExpertShare, stacks};
+use super::packed_experts;
 use super::slices::Member;
 use super::stored::{Cut, Features, Filled, FusedMatrix};
 use super::{BoxCopy, Fill, Layout, Rank, RankTensor, ShardError, ShardingRules, SourceTensor, Split, Stage, Where};
@@ -237,6 +238,24 @@ impl Shard<'_> {
                 }
             }
             Kind::Stack(stack) => match &experts {
+                Some(share) if self.model.is_quantised(first) => {
+                    let (split, padding) = (self.rules.split(first.role), self.rules.expert_padding);
+                    let format = self.model.format(first);
+                    for packed in packed_experts::blocks(group, share, split, format, padding, source_dtype)? {
+                        push(&packed.name, packed.dtype, (packed.shape, packed.copies));
+                    }
+                }
+                None if self.model.is_quantised(first) => {
+                    for tensor in self.model.format(first).in_files() {
+                        let name = format!("{}_{}", stack.name, tensor.name);
+                        let shape = stack.shape_of(tensor);
+                        push(&name, tensor.dtype, whole_tensor(first, &name, &shape, tensor.dtype));
+                    }
+                    if let Some(bias) = stack.bias {
+                        let shape = [u64::from(stack.experts), stack.rows()];
+                        push(bias, None, whole_tensor(first, bias, &shape, source_dtype));
+                    }
+                }
                 Some(share) => {
                     for (name, shape, copies) in stacks(group, share, self.rules.split_of(first), source_dtype)? {
                         push(&name, None, (shape, copies));

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use shardfit::model::{Instances, Model, TensorTemplate};
+use shardfit::model::{IndexSet, Instances, Model, TensorTemplate};
 
 /// A template: name, ranges of its `{}` joined by `;`, shape.
 pub type Listed = (String, String, Vec<u64>);
@@ -24,6 +24,8 @@ pub fn ranges(instances: &Instances) -> String {
 pub fn as_built(model: &Model, built_by: &str) -> BTreeSet<Listed> {
     let five = built_by.starts_with("transformers 5");
     let mut listed = BTreeSet::new();
+    // Layers of one tensor that is two modules to us: the lists tell layers apart by shape alone.
+    let mut layers_of = BTreeMap::<(String, Vec<u64>), BTreeSet<u32>>::new();
     // Matrices of an expert, by the path of the layer's experts.
     let mut apart = BTreeMap::<String, Vec<(String, TensorTemplate)>>::new();
     for mut template in model.tensors() {
@@ -36,10 +38,20 @@ pub fn as_built(model: &Model, built_by: &str) -> BTreeSet<Listed> {
                 apart.entry(renamed(layer, five)).or_default().push((matrix.to_owned(), template));
             }
             _ => {
-                let place = ranges(&template.instances);
-                listed.insert((renamed(&template.name, five), place, template.shape));
+                let name = renamed(&template.name, five);
+                match &template.instances {
+                    Instances::Layers(layers) => {
+                        layers_of.entry((name, template.shape)).or_default().extend(layers.iter());
+                    }
+                    other => {
+                        listed.insert((name, ranges(other), template.shape));
+                    }
+                }
             }
         }
+    }
+    for ((name, shape), layers) in layers_of {
+        listed.insert((name, IndexSet::from_indices(layers).to_string(), shape));
     }
     for (layer, matrices) in apart {
         let find = |names: [&str; 2]| matrices.iter().find(|(name, _)| names.iter().any(|n| name == n)).map(|(_, t)| t);

@@ -3,7 +3,7 @@
 use super::options::{BitsAndBytes, Options, V5};
 use crate::engines::Version;
 use crate::model::{IndexSet, Instances, Model, Module, Part};
-use crate::sharding::{ExpertRule, Fill, Generated, RankTensor, ShardError, ShardingRules, whole_model};
+use crate::sharding::{ExpertPadding, ExpertRule, Fill, Generated, RankTensor, ShardError, ShardingRules, whole_model};
 use crate::units::DType;
 
 /// Until here each layer kept its own tables of sines and cosines, as long as the model's context.
@@ -21,6 +21,7 @@ pub(super) fn tensors(model: &Model, dtype: DType, version: Version) -> Result<V
         floor_expert_groups: false,
         expert_bytes: None,
         file_state: true,
+        expert_padding: ExpertPadding::NONE,
         tabled: Vec::new(),
         whole_towers: true,
         experts: ExpertRule::AsStored,

@@ -161,6 +161,7 @@ impl<'a> Start<'a> {
         let scheduler = Scheduler::resolve(settings, card, length, &era.scheduler)?;
         rules.generated.extend(sharding::batch_buffers(model, scheduler.batched_tokens, dtype, release));
         rules.generated.extend(after_load::expert_workspaces(model, layout, card));
+        rules.expert_padding = after_load::expert_padding(card);
         let fraction = match settings.memory_fraction {
             Some(fraction) => fraction,
             None => Fraction::new(era.budget.memory_fraction).map_err(|e| EngineError::Unknown(e.to_string()))?,

@@ -77,6 +77,9 @@ pub fn of_class(model: &Model, layout: Layout, dtype: DType, release: Release) -
     let mut buffers = scales(model);
     buffers.extend(tables(model, dtype, release));
     buffers.extend(model.modules.iter().filter_map(ones));
+    if release.indexer_bias {
+        buffers.extend(model.modules.iter().filter_map(|module| indexer_bias(module, dtype)));
+    }
     if model.ropes.is_empty() && SLOPES.contains(&model.architecture.as_str()) {
         buffers.extend(model.caches.iter().map(|group| Generated {
             name: "model.layers.{}.self_attn.attn.alibi_slopes".to_owned(),
@@ -149,6 +152,21 @@ fn ones(module: &Module) -> Option<Generated> {
             part: module.part,
             dtype: DType::F32,
             shape: vec![*width],
+            copies: 1,
+        }),
+        _ => None,
+    }
+}
+
+/// The bias of an indexer's weights, built because nobody said otherwise.
+fn indexer_bias(module: &Module, dtype: DType) -> Option<Generated> {
+    match (&module.kind, module.role) {
+        (Kind::Linear { output, bias: false, .. }, Role::IndexerWeights) => Some(Generated {
+            name: format!("{}.bias", module.path),
+            instances: module.instances.clone(),
+            part: module.part,
+            dtype,
+            shape: vec![output.iter().map(|segment| segment.rows).fold(0, u64::saturating_add)],
             copies: 1,
         }),
         _ => None,

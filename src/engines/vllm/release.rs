@@ -13,6 +13,8 @@ pub struct Release {
     pub indexer_table_apart: bool,
     /// Rows of the buffer that holds the indexer's choices; `None` is one a token of a step.
     pub index_buffer_rows: Option<u64>,
+    /// The indexer's weights have a bias that no checkpoint fills (`models/deepseek_v2.py`, `Indexer`).
+    pub indexer_bias: bool,
     /// Nemotron-H's routers are float32 (`models/nemotron_h.py`).
     pub nemotron_router_in_f32: bool,
     /// AWQ runs through the same kernels as GPTQ, Hopper's included (`quantization/auto_awq.py`).
@@ -45,6 +47,7 @@ impl Release {
             latent_yarn_in_f32: late,
             indexer_table_apart: late,
             index_buffer_rows: if late { None } else { Some(2048) },
+            indexer_bias: !late,
             nemotron_router_in_f32: !late,
             awq_by_kernel: late,
             compressed_cache_scales: late,

@@ -4,7 +4,9 @@ use std::ops::Range;
 
 use super::{Release, after_load, buffers, stages};
 use crate::model::{Model, Role};
-use crate::sharding::{ExpertRule, Fusion, Generated, Layout, ShardError, ShardingRules, Split, TabledBuffer};
+use crate::sharding::{
+    ExpertPadding, ExpertRule, Fusion, Generated, Layout, ShardError, ShardingRules, Split, TabledBuffer,
+};
 use crate::units::DType;
 
 /// Vocabulary entries are padded to a multiple of this (`layers/vocab_parallel_embedding.py`, `DEFAULT_VOCAB_PADDING_SIZE`).
@@ -78,6 +80,7 @@ pub fn rules(
         floor_groups: after_load::floors_groups(model, release, false),
         floor_expert_groups: after_load::floors_groups(model, release, true),
         expert_bytes: after_load::experts_in_bytes(model, layout),
+        expert_padding: ExpertPadding::NONE,
         file_state: false,
         experts: if layout.ep { ExpertRule::Whole { ways } } else { ExpertRule::Sliced { ways } },
         dtypes: dtypes(model, release),

@@ -1,12 +1,16 @@
-//! DeepSeek: the first with experts, then V2, V3, R1 and V3.2 with latent attention; Kimi K2 and GLM-5, which are built alike.
+//! DeepSeek: the first with experts, then V2, V3, R1 and V3.2 with latent attention; Kimi K2 and GLM-5, which are built alike, and Kimi K2.5,
+//! which adds a vision tower.
 
 use super::super::config::{ConfigError, Fields};
-use super::super::{Experts, IndexSet, LayerCache, Model, Role, Segment, SegmentKind};
+use super::super::{
+    Buffer, Experts, IndexSet, Instances, Kind, LayerCache, Model, Module, Part, Role, Segment, SegmentKind,
+};
 use super::Family;
 use super::blocks::{AttentionSizes, features};
-use super::decoder::{Decoder, Facts, WEIGHT_AND_BIAS, part_of};
+use super::decoder::{Decoder, Facts, WEIGHT_AND_BIAS, heads, module, part_of};
 use super::routed::{Attention, GATE_UP_DOWN, after_dense, layers_named, others};
-use crate::model::Kind;
+use super::towers::{Tower, matrix, no_fields, vision_fields};
+use crate::units::DType;
 
 /// DeepSeek-MoE 16B: ordinary attention.
 pub const DEEPSEEK: Family = Family {
@@ -45,6 +49,59 @@ pub const DEEPSEEK_V32: Family = Family {
 /// GLM-5: V3.2 with other sizes; from 5.2 on some layers share the selection of the layer before.
 pub const GLM_MOE_DSA: Family =
     Family { architectures: &["GlmMoeDsaForCausalLM"], model_types: &["glm_moe_dsa"], build: |fields| latent(fields) };
+
+/// Kimi K2.5 and later: Kimi K2 with a vision tower.
+pub const KIMI_K25: Family = Family {
+    architectures: &["KimiK25ForConditionalGeneration"],
+    model_types: &["kimi_k25"],
+    build: |fields| {
+        let mut model = latent(fields)?;
+        let nest = |path: &str| format!("language_model.{path}");
+        for module in &mut model.modules {
+            module.path = nest(&module.path);
+            module.tied_to = module.tied_to.as_deref().map(nest);
+        }
+        let none = no_fields();
+        let tower = moon_vit(&vision_fields(fields, &none)?, model.hidden_size)?;
+        model.modules.splice(0..0, tower);
+        Ok(model)
+    },
+};
+
+/// Kimi's tower, of images and video: patches by a convolution, a table of positions that is stretched to the image, a projector that
+/// engines keep whole.
+fn moon_vit(vision: &Fields<'_>, text_width: u64) -> Result<Vec<Module>, ConfigError> {
+    let width = vision.u64_or(&["vt_hidden_size", "hidden_size"], 1152)?;
+    let intermediate = vision.u64_or(&["vt_intermediate_size", "intermediate_size"], 4304)?;
+    let head_count = vision.u64_or(&["vt_num_attention_heads", "num_attention_heads"], 16)?;
+    let depth = vision.u64_or(&["vt_num_hidden_layers", "num_hidden_layers"], 27)?;
+    let patch = vision.u64_or(&["patch_size"], 14)?;
+    let (rows, columns) = (vision.u64_or(&["init_pos_emb_height"], 64)?, vision.u64_or(&["init_pos_emb_width"], 64)?);
+    let frames = vision.u64_or(&["init_pos_emb_time"], 4)?;
+    let attention = heads(width, head_count, head_count)?;
+    let mut tower = Tower::new("vision_tower", "encoder.blocks.{}", depth, width)?;
+    tower.patches("patch_embed.proj", vec![3, patch, patch], true);
+    let positions = Kind::Tensors(vec![("weight".to_owned(), vec![rows, columns, width])]);
+    tower.single("patch_embed.pos_emb", Role::TowerEmbedding, positions);
+    let moments = Buffer { name: "time_weight", dtype: DType::BF16, shape: vec![frames, 1, width] };
+    tower.buffer("patch_embed.pos_emb", moments);
+    tower.norm("norm0", WEIGHT_AND_BIAS);
+    tower.norm("norm1", WEIGHT_AND_BIAS);
+    let joint = Kind::Linear { input: width, output: attention.fused(), bias: true };
+    tower.every("wqkv", Role::QueryKeyValue, joint);
+    tower.matrix("wo", Role::AttentionOutput, width, width, true);
+    tower.matrix("mlp.fc0", Role::Up, width, intermediate, true);
+    tower.matrix("mlp.fc1", Role::Down, intermediate, width, true);
+    tower.single_norm("encoder.final_layernorm", width, WEIGHT_AND_BIAS);
+    let mut modules = tower.finish();
+    let kernel = vision.numbers("merge_kernel_size")?;
+    let merged = kernel.iter().copied().fold(width, u64::saturating_mul);
+    let single = |path: &str, role, kind| module(path, Instances::First, Part::Vision, role, kind);
+    modules.push(single("mm_projector.pre_norm", Role::Norm, Kind::Vectors { width, names: WEIGHT_AND_BIAS }));
+    modules.push(single("mm_projector.proj.0", Role::Projector, matrix(merged, merged, true)));
+    modules.push(single("mm_projector.proj.2", Role::Projector, matrix(merged, text_width, true)));
+    Ok(modules)
+}
 
 /// Widths of latent attention.
 #[derive(Debug, Clone, Copy)]

@@ -5,7 +5,7 @@ use super::super::{Experts, IndexSet, Instances, Kind, Model, Module, Part, Role
 use super::Family;
 use super::blocks::features;
 use super::decoder::{Decoder, Facts, WEIGHT, WEIGHT_AND_BIAS, heads, module};
-use super::routed::{Attention, GATE_UP_DOWN, Stack, layers_where, others};
+use super::routed::{Attention, Stack, layers_where, others};
 use super::towers::{Tower, matrix, no_fields, vision_fields};
 use crate::model::Buffer;
 use crate::units::DType;
@@ -55,19 +55,14 @@ fn decoder(fields: &Fields<'_>) -> Result<Model, ConfigError> {
     decoder.gated_mlp(&dense, "feed_forward", intermediate, false);
     decoder.router(&experts.layers, "feed_forward.router", experts.count, false);
     decoder.shared_expert(&experts.layers, "feed_forward.shared_expert", experts.intermediate_size);
-    if fields.get("quantization_config").is_some() {
-        // Quantisers take the stacks apart.
-        decoder.routed_experts("feed_forward.experts", GATE_UP_DOWN, &experts)?;
-    } else {
-        let width = experts.intermediate_size;
-        let output = vec![features(width), features(width)];
-        let name = "feed_forward.experts";
-        let first = Stack { parameter: "gate_up_proj", input: hidden, output, transposed: true, ..Stack::default() };
-        decoder.expert_stack(name, Role::ExpertGateUp, &experts, first)?;
-        let output = vec![features(hidden)];
-        let last = Stack { parameter: "down_proj", input: width, output, transposed: true, ..Stack::default() };
-        decoder.expert_stack(name, Role::ExpertDown, &experts, last)?;
-    }
+    let width = experts.intermediate_size;
+    let name = "feed_forward.experts";
+    let output = vec![features(width), features(width)];
+    let first = Stack { parameter: "gate_up_proj", input: hidden, output, transposed: true, ..Stack::default() };
+    decoder.expert_stack(name, Role::ExpertGateUp, &experts, first)?;
+    let output = vec![features(hidden)];
+    let last = Stack { parameter: "down_proj", input: width, output, transposed: true, ..Stack::default() };
+    decoder.expert_stack(name, Role::ExpertDown, &experts, last)?;
     decoder.single_norm(format!("{PREFIX}.model.norm"), Instances::Last, WEIGHT);
     decoder.head(&format!("{PREFIX}.lm_head"), hidden, vocab, false, tied.then_some(embedding.as_str()));
     let unrotated = unrotated(&text, decoder.layers)?;

@@ -1,7 +1,8 @@
 //! MiniMax M2.
 
-use super::super::{Experts, Role, Segment, SegmentKind};
+use super::super::{Experts, Role};
 use super::Family;
+use super::blocks::features;
 use super::decoder::{Decoder, Facts};
 use super::routed::Attention;
 
@@ -26,12 +27,9 @@ pub const MINIMAX_M2: Family = Family {
         decoder.attention_in(&all, "self_attn", &attention);
         if text.bool_or("use_qk_norm", true)? {
             let Attention { heads, kv_heads, key_width, .. } = attention;
-            let norms = [
-                ("q_norm", heads, SegmentKind::QueryHeads(heads)),
-                ("k_norm", kv_heads, SegmentKind::KeyValueHeads(kv_heads)),
-            ];
-            for (name, count, kind) in norms {
-                let output = vec![Segment { rows: count.saturating_mul(key_width), kind }];
+            // Divided evenly even where key heads are repeated: the sum over all ranks is what is normed.
+            for (name, count) in [("q_norm", heads), ("k_norm", kv_heads)] {
+                let output = vec![features(count.saturating_mul(key_width))];
                 let path = format!("self_attn.{name}");
                 decoder.rows_in(&all, &path, Role::HeadwiseQueryKeyNorm, output, &[("weight", &[])]);
             }

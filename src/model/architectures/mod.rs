@@ -94,6 +94,7 @@ pub const FAMILIES: &[&Family] = &[
     &deepseek::DEEPSEEK_V3,
     &deepseek::DEEPSEEK_V32,
     &deepseek::GLM_MOE_DSA,
+    &deepseek::KIMI_K25,
     &glm_moe::GLM4_MOE,
     &gpt_oss::GPT_OSS,
     &jamba::JAMBA,

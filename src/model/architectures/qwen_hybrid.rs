@@ -32,18 +32,14 @@ pub const QWEN3_5: Family = Family {
     },
 };
 
-/// Qwen 3.5 and 3.6 with experts: those of a layer in two tensors, or one by one where they are quantised.
+/// Qwen 3.5 and 3.6 with experts: those of a layer in two tensors.
 pub const QWEN3_5_MOE: Family = Family {
     architectures: &["Qwen3_5MoeForConditionalGeneration", "Qwen3_5MoeForCausalLM"],
     model_types: &["qwen3_5_moe", "qwen3_5_moe_text"],
     build: |fields| {
         let mut decoder = Decoder::new(fields, "model.layers.{}")?;
         let (experts, dense) = sparse_layers(&decoder.text, decoder.layers, &["num_experts"])?;
-        if fields.get("quantization_config").is_some() {
-            decoder.routed_experts("mlp.experts", GATE_UP_DOWN, &experts)?;
-        } else {
-            expert_stacks(&mut decoder, &experts, false)?;
-        }
+        expert_stacks(&mut decoder, &experts, false)?;
         with_tower(fields, hybrid(decoder, Some(experts), &dense, false)?)
     },
 };

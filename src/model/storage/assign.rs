@@ -1,7 +1,7 @@
 //! Which module is stored by which scheme.
 
 use super::read::Draft;
-use crate::model::{IndexSet, Instances, Kind, Module, Part, Role};
+use crate::model::{IndexSet, Instances, Kind, Module, Part, Role, Segment, SegmentKind};
 
 /// Schemes of the quantised modules, by path and place.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -23,10 +23,13 @@ impl Assigned {
             }
             for (instances, schemes) in parts(draft, &group) {
                 for (module, scheme) in group.iter().zip(schemes) {
-                    if let Some(scheme) = scheme {
-                        assigned.modules.push((module.path.clone(), instances.clone(), scheme));
+                    let module = Module { instances: instances.clone(), ..module.clone() };
+                    for module in if draft.stacked { vec![module] } else { apart(module) } {
+                        if let Some(scheme) = scheme {
+                            assigned.modules.push((module.path.clone(), module.instances.clone(), scheme));
+                        }
+                        split.push(module);
                     }
-                    split.push(Module { instances: instances.clone(), ..module.clone() });
                 }
             }
         }
@@ -39,6 +42,32 @@ impl Assigned {
         let own = |(p, i, _): &&(String, Instances, usize)| p == path && i == instances;
         self.modules.iter().find(own).map(|(_, _, scheme)| *scheme)
     }
+}
+
+/// Experts that a plain checkpoint keeps in one tensor have matrices of their own in a quantised one: quantisers take them apart.
+fn apart(module: Module) -> Vec<Module> {
+    let (Kind::Stack(stack), Some(layers)) = (&module.kind, module.instances.layers()) else { return vec![module] };
+    let names: &[&str] = match module.role {
+        Role::ExpertDown => &["down_proj"],
+        Role::ExpertGateUp => &["gate_proj", "up_proj"],
+        _ => &["up_proj"],
+    };
+    let instances = Instances::Experts { layers: layers.clone(), experts: stack.experts };
+    let whole = stack.rows() / names.len().max(1) as u64;
+    let matrix = |(index, name): (usize, &&str)| Module {
+        path: format!("{}.{{}}.{name}", module.path),
+        instances: instances.clone(),
+        kind: Kind::Linear {
+            input: stack.input,
+            output: vec![match stack.output.get(index) {
+                Some(segment) if stack.output.len() == names.len() => *segment,
+                _ => Segment { rows: whole, kind: SegmentKind::Features },
+            }],
+            bias: stack.bias.is_some(),
+        },
+        ..module.clone()
+    };
+    names.iter().enumerate().map(matrix).collect()
 }
 
 /// The places of a group of modules, by the schemes that its modules have there.
@@ -73,11 +102,13 @@ fn scheme_of(draft: &Draft, module: &Module, name: &str) -> Option<usize> {
     if !may_be_quantised(module) {
         return None;
     }
+    let name = name.strip_prefix("language_model.").filter(|_| draft.nested).unwrap_or(name);
     if let Some(rule) = draft.rules.iter().find(|rule| rule.names.matches(name) != rule.others) {
         return rule.scheme;
     }
     match module.role {
         Role::LmHead => draft.head,
+        role if draft.experts_only && !role.is_routed_expert() => None,
         _ if module.part == Part::Vision && !draft.towers => None,
         _ => draft.linear,
     }

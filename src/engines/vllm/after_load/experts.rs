@@ -1,6 +1,6 @@
 //! Routed experts: which tensors vLLM builds for them, and what its kernels change.
 
-use super::{Built, Kernels, Tally, marlin_workspace, signed};
+use super::{Built, Kernels, Tally, marlin_workspace, mxfp4, signed};
 use crate::engines::vllm::Release;
 use crate::hardware::Card;
 use crate::model::{Instances, Model, Part, Quantization};
@@ -8,7 +8,7 @@ use crate::sharding::{Generated, Layout, RankTensor};
 use crate::units::{DType, round_up};
 
 /// Thread blocks a multiprocessor that Marlin's kernel for experts runs: its lock words are so many more.
-const BLOCKS: u64 = 4;
+pub(super) const BLOCKS: u64 = 4;
 
 /// Whether a rank's slice may cut a quantisation group: GPTQ's `create_weights` divides with floor, AWQ's refuses
 /// (`gptq_marlin.py`, `awq.py`); compressed-tensors' refuses, but did not for experts (`compressed_tensors_moe.py`); NVFP4's
@@ -80,7 +80,7 @@ pub fn expert_workspaces(model: &Model, layout: Layout, card: &Card) -> Option<G
 }
 
 /// Suffixes of the first and the last matrices of all experts.
-const MATRICES: [&str; 2] = ["w13_", "w2_"];
+pub(super) const MATRICES: [&str; 2] = ["w13_", "w2_"];
 
 pub(super) fn module(kernels: &Kernels<'_>, module: &Built<'_>, tally: &mut Tally) {
     for prefix in MATRICES {
@@ -88,6 +88,9 @@ pub(super) fn module(kernels: &Kernels<'_>, module: &Built<'_>, tally: &mut Tall
         if let Some(weight) = tensor("weight").or_else(|| tensor("weight_packed")) {
             match weight.dtype {
                 DType::F8_E4M3 => float8(kernels, module, prefix, weight, tally),
+                DType::U8 if kernels.quantization.method == "mxfp4" => {
+                    mxfp4::module(kernels, module, prefix, weight, tally)
+                }
                 DType::U8 => nvfp4(kernels, module, prefix, weight, tally),
                 DType::I32 => packed(kernels, module, prefix, weight, tally),
                 dtype if dtype.bits() > 8 && kernels.quantization.at_load => at_load(kernels, prefix, weight, tally),

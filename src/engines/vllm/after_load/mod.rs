@@ -7,6 +7,7 @@ mod experts;
 mod floats;
 mod integers;
 mod latent;
+mod mxfp4;
 
 use super::Release;
 use crate::engines::Change;
@@ -18,6 +19,7 @@ use crate::units::{ByteDelta, Bytes, DType};
 pub use attention_scales::loaded_scales;
 pub use chosen::as_chosen;
 pub use experts::{expert_workspaces, experts_in_bytes, floors_groups};
+pub use mxfp4::expert_padding;
 
 /// Signed changes between the constructed tensors and those that stay resident.
 #[must_use]

@@ -41,6 +41,7 @@ pub(super) fn while_loading() -> Result<Draft, ConfigError> {
         linear: Some(0),
         towers: true,
         at_load: true,
+        stacked: true,
         ..Draft::default()
     })
 }

@@ -29,9 +29,15 @@ pub(super) struct Draft {
     pub head: Option<usize>,
     /// Whether matrices outside the language model are treated like those in it.
     pub towers: bool,
+    /// Whether the config states it for the language model alone, so that names begin below its prefix.
+    pub nested: bool,
     pub cache: CacheScheme,
     pub asymmetric_input: bool,
     pub at_load: bool,
+    /// Whether routed experts alone are meant.
+    pub experts_only: bool,
+    /// Whether experts that are stored in one tensor are so when quantised, too.
+    pub stacked: bool,
     pub assumptions: Vec<String>,
 }
 
@@ -77,6 +83,7 @@ pub(super) fn read(fields: &Fields<'_>, companion: Option<&Value>) -> Result<Opt
     // Multimodal configs keep it on either level.
     let text = fields.text();
     let find = |name: &str| fields.get(name).or_else(|| text.get(name));
+    let nested = ["quantization_config", "compression_config"].iter().all(|name| fields.get(name).is_none());
     let Some(value) = find("quantization_config").or_else(|| find("compression_config")).or(companion) else {
         return Ok(None);
     };
@@ -87,8 +94,8 @@ pub(super) fn read(fields: &Fields<'_>, companion: Option<&Value>) -> Result<Opt
     })?;
     let method = match quant.optional_str("quant_method")? {
         Some(method) => method.to_ascii_lowercase(),
-        // ModelOpt's own file names no method.
-        None if quant.get("quantization").is_some() => "modelopt".to_owned(),
+        // ModelOpt's own file names no method, but who wrote it (vLLM 0.11.2 `config/model.py`, `_parse_quant_hf_config`).
+        None if written_by_modelopt(&quant) => "modelopt".to_owned(),
         // Engines take a checkpoint for plain when its config does not name the method.
         None => return Ok(None),
     };
@@ -97,10 +104,18 @@ pub(super) fn read(fields: &Fields<'_>, companion: Option<&Value>) -> Result<Opt
         .find(|(names, _)| names.contains(&method.as_str()))
         .ok_or_else(|| ConfigError::UnknownQuantization(method.clone()))?;
     let mut draft = reader(&quant)?;
+    if nested && companion.is_none() {
+        (draft.towers, draft.nested) = (false, true);
+    }
     if draft.method.is_empty() {
         draft.method = names.first().map_or(method, |name| (*name).to_owned());
     }
     Ok(Some(draft))
+}
+
+fn written_by_modelopt(quant: &Fields<'_>) -> bool {
+    let producer = quant.get("producer").and_then(|p| p.get("name")).and_then(Value::as_str);
+    producer == Some("modelopt") && quant.get("quantization").is_some()
 }
 
 /// What an engine does to plain matrices while it loads them.
@@ -246,6 +261,9 @@ mod tests {
         ] {
             assert!(matches!(draft(wrong.clone()), Err(ConfigError::Wrong { .. })), "{wrong}");
         }
+        // ModelOpt's file counts when it says who wrote it.
+        let own = |producer: &str| json!({"producer": {"name": producer}, "quantization": {"quant_algo": "FP8"}});
+        assert!(draft(own("modelopt")).unwrap().is_some() && draft(own("someone")).unwrap().is_none());
         assert!(draft(Value::Null).unwrap().is_none() && draft(json!({"bits": 4})).unwrap().is_none());
     }
 }

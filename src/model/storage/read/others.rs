@@ -8,7 +8,8 @@ use crate::model::config::{ConfigError, Fields};
 /// `mxfp4`: the experts of gpt-oss; everything else is left alone.
 pub(super) fn mxfp4(quant: &Fields<'_>) -> Result<Draft, ConfigError> {
     let rules = vec![Rule::plain(Names::wildcards(quant.strings("modules_to_not_convert")?))];
-    Ok(Draft { schemes: vec![ungrouped("mxfp4", 4, Vec::new())?], rules, ..Draft::default() })
+    let schemes = vec![ungrouped("mxfp4", 4, Vec::new())?];
+    Ok(Draft { schemes, rules, linear: Some(0), experts_only: true, stacked: true, ..Draft::default() })
 }
 
 /// `torchao`: the type of the configuration, wherever the version of the file keeps it, says what was done.
