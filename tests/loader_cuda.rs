@@ -3,6 +3,13 @@
 //! Each test describes a machine and runs this same program on it once more, as a child that finds the simulated driver where the real one
 //! would be; the child loads a checkpoint and prints what came of it.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "tests run programs, write files, and stop at the first surprise"
+)]
+
 mod loader_support;
 
 use std::collections::BTreeMap;

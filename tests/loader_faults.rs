@@ -1,5 +1,12 @@
 //! What goes wrong while loading, on storage that fails and on cards that lie: a typed error that names the thing, and everything freed.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "tests run programs, write files, and stop at the first surprise"
+)]
+
 mod loader_support;
 
 use std::io;
