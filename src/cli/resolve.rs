@@ -18,7 +18,8 @@ use crate::probe::{NvmlProbe, Probe, ProbeError, Wanted};
 use crate::profiles::gpus::{GpuCatalogue, SelectGpuError};
 use crate::profiles::models::{SelectModelError, built_in_model};
 use crate::sources::gguf::GgufModel;
-use crate::sources::{self, HubSettings, Origin, SourceError};
+
+use crate::sources::{self, HubSettings, Origin, SourceError, open_script};
 use crate::units::Bytes;
 
 /// A model with all that was found out about it.
@@ -282,6 +283,9 @@ pub fn subject(model_text: Option<&str>, flags: &EngineFlags, command: &[String]
     let typed = flags.settings()?;
     if command.is_empty() {
         let name = model_text.ok_or_else(|| no_model("no model is named"))?;
+        if Path::new(name).extension().is_some_and(|extension| extension == "py") {
+            return script(Path::new(name), flags, typed);
+        }
         let (engine, version) = engine_version(flags, None, None)?;
         let model = model(name)?;
         return Ok(Subject { model, engine, version, settings: typed, notes: Vec::new(), template: None, mask: None });
@@ -309,6 +313,20 @@ pub fn subject(model_text: Option<&str>, flags: &EngineFlags, command: &[String]
         template: Some(invocation.template),
         mask: invocation.visible_devices,
     })
+}
+
+/// A Python script: the literal arguments of its call that loads a model; flags win over them.
+fn script(path: &Path, flags: &EngineFlags, typed: Settings) -> Result<Subject, Problem> {
+    let reading = open_script(path).map_err(|error| {
+        let repair = error.repair();
+        Problem::usage(error).hint(repair)
+    })?;
+    let (engine, version) = engine_version(flags, Some(reading.engine), None)?;
+    let mut settings = reading.settings;
+    settings.overlay(typed);
+    let mut notes = vec![format!("read from line {} of `{}`", reading.line, path.display())];
+    notes.extend(reading.notes);
+    Ok(Subject { model: model(&reading.model)?, engine, version, settings, notes, template: None, mask: None })
 }
 
 /// The cards a subject would see.
