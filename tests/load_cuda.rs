@@ -2,6 +2,7 @@
 
 #![allow(
     clippy::disallowed_methods,
+    clippy::panic,
     clippy::unwrap_used,
     reason = "runs the program, reads files, and stops at the first surprise"
 )]
@@ -83,8 +84,8 @@ fn four_ranks_on_four_cards() {
     assert!(sum(&report, "placed_bytes") > bytes(&files));
 
     // What the driver and NVML say grows by the arena, and both are as before at the end.
-    for card in 0..4 {
-        let arena = bytes(&ranks[card]["arena_bytes"]);
+    for (card, rank) in ranks.iter().enumerate() {
+        let arena = bytes(&rank["arena_bytes"]);
         for account in ["driver_used_bytes", "nvml_used_bytes"] {
             let used = |name: &str| bytes(&phase(&report, card, name)[account]);
             let grown = used("loaded") - used("context");

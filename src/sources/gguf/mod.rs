@@ -1,5 +1,7 @@
 //! GGUF headers: metadata and the tensor table, never the data. Files split by llama.cpp (`…-00001-of-00003.gguf`) are read together.
 
+#![expect(clippy::disallowed_methods, reason = "opens the user's files by design")]
+
 mod problem;
 mod read;
 

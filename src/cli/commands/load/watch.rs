@@ -21,10 +21,13 @@ use crate::units::Bytes;
 /// Time between two looks at the progress: smooth to the eye, nothing to a core.
 const LOOK: Duration = Duration::from_millis(60);
 
+/// Bytes in use by UUID.
+type UsedByCard = Vec<(String, Bytes)>;
+
 /// NVML's account of the cards, taken whenever a step of the load ends.
 pub(super) struct Nvml {
     probe: Mutex<Result<NvmlProbe, String>>,
-    readings: Mutex<Vec<(Phase, Vec<(String, Bytes)>)>>,
+    readings: Mutex<Vec<(Phase, UsedByCard)>>,
 }
 
 impl Nvml {
