@@ -7,10 +7,10 @@
 mod corpus;
 #[path = "../tests/corpus/maps.rs"]
 mod maps;
-#[path = "../tests/corpus/runs.rs"]
-mod runs;
 #[path = "accuracy/published.rs"]
 mod published;
+#[path = "../tests/corpus/runs.rs"]
+mod runs;
 #[path = "../tests/corpus/shards.rs"]
 mod shards;
 #[path = "accuracy/speed.rs"]
