@@ -15,7 +15,9 @@ fn tensors(model: &Model, row: &Value, pp_rank: u32, dtype: &str) -> Option<Vec<
     let number = |key: &str| row[key].as_u64().unwrap() as u32;
     let layout = Layout { tp: number("tp"), pp: number("pp"), dp: 1, ep: false };
     let release = Release::of(row["vllm"].as_str().unwrap_or("0.11.2").parse().unwrap());
-    let rules = sharding::rules(model, layout, dtype.parse().unwrap(), None, release).ok()?;
+    let dtype = dtype.parse().unwrap();
+    let mut rules = sharding::rules(model, layout, dtype, None, release).ok()?;
+    rules.generated.extend(sharding::batch_buffers(model, 8192, dtype, release));
     shard(model, layout, &rules, Rank { tp_rank: 0, pp_rank }).ok()
 }
 

@@ -81,7 +81,8 @@ pub struct FleetFlags {
 /// Which engine, and how it is set. Long names of the engines' own flags are aliases.
 #[derive(Debug, Clone, Args)]
 pub struct EngineFlags {
-    /// Engine and version: `vllm`, `vllm@0.11.2`, `transformers@4.57.3` [default: vllm, newest known]
+    /// Engine and version: `vllm`, `vllm@0.11.2`, `transformers@4.57.3` [default: vllm, newest known]; several for `plan` to compare:
+    /// `vllm@0.20.0,vllm@0.21.0`
     #[arg(long, value_name = "NAME[@VERSION]")]
     pub engine: Option<String>,
     /// Tensor-parallel degree

@@ -95,6 +95,18 @@ pub enum Account {
     Margin,
 }
 
+impl Account {
+    /// Name as in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Baseline => "baseline",
+            Self::Budget => "budget",
+            Self::Margin => "margin",
+        }
+    }
+}
+
 /// One line of a rank's ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
@@ -182,12 +194,11 @@ impl ShardTotals {
     pub fn new(tensors: Vec<RankTensor>, changes: Vec<Change>) -> Self {
         let constructed: Bytes = tensors.iter().map(RankTensor::bytes).sum();
         let from_files = tensors.iter().map(RankTensor::file_bytes).sum();
-        let resident_part = |part: Part| {
-            let own: Bytes = tensors.iter().filter(|t| t.part == part).map(RankTensor::bytes).sum();
-            let changed: i128 = changes.iter().filter(|c| c.part == part).map(|c| c.bytes.0).sum();
-            Bytes(u64::try_from(i128::from(own.0) + changed).unwrap_or(0))
-        };
-        let parts: Vec<_> = Part::ALL.into_iter().map(|part| (part, resident_part(part))).collect();
+        let mut sums = Part::ALL.map(|part| (part, 0i128));
+        let mut add = |part: Part, bytes: i128| sums[part as usize].1 += bytes;
+        tensors.iter().for_each(|t| add(t.part, i128::from(t.bytes().0)));
+        changes.iter().for_each(|c| add(c.part, c.bytes.0));
+        let parts = sums.map(|(part, bytes)| (part, Bytes(u64::try_from(bytes).unwrap_or(0)))).to_vec();
         let resident = parts.iter().map(|(_, bytes)| *bytes).sum();
         Self { tensors, changes, constructed, from_files, parts, resident }
     }

@@ -33,20 +33,16 @@ pub struct Allocated {
     pub segments: Bytes,
 }
 
-/// Replays the construction of a rank's tensors: what comes before the layers, the layers one after the other, what comes after them.
+/// Replays the construction of a rank's tensors: towers first, then the decoder; of each what comes before the layers, the layers one after
+/// the other, what comes after them.
 ///
 /// `tensors` is in the order of construction with each layer's tensors once, as [`shard`](crate::sharding::shard) yields it.
 #[must_use]
 pub fn replay(tensors: &[RankTensor]) -> Allocated {
     let mut allocator = Allocator::new(tensors);
-    let first = tensors.iter().position(in_layers).unwrap_or(tensors.len());
-    let (before, rest) = tensors.split_at(first);
-    allocator.take(before);
-    // The first layer's attention makes the tables that all layers share.
-    let (tables, outside): (Vec<_>, Vec<_>) =
-        rest.iter().filter(|t| !in_layers(t)).partition(|t| t.part == Part::Rotary);
-    allocator.layers(rest.iter().filter(|t| in_layers(t)), &tables);
-    allocator.take(outside);
+    let (towers, decoder): (Vec<_>, Vec<_>) = tensors.iter().partition(|t| t.part == Part::Vision);
+    allocator.stack(&towers);
+    allocator.stack(&decoder);
     allocator.finish()
 }
 
@@ -95,6 +91,18 @@ impl Allocator {
             let size = granules(tensor.bytes_each().0);
             self.request(size, tensor.copies);
         }
+    }
+
+    /// Allocates a stack of layers with what stands around them.
+    fn stack(&mut self, tensors: &[&RankTensor]) {
+        let first = tensors.iter().position(|t| in_layers(t)).unwrap_or(tensors.len());
+        let (before, rest) = tensors.split_at(first);
+        self.take(before.iter().copied());
+        // The first layer's attention makes the tables that all layers share.
+        let (tables, outside): (Vec<&RankTensor>, Vec<&RankTensor>) =
+            rest.iter().filter(|t| !in_layers(t)).partition(|t| t.part == Part::Rotary);
+        self.layers(rest.iter().copied().filter(|t| in_layers(t)), &tables);
+        self.take(outside);
     }
 
     /// Allocates the tensors of every layer, layer by layer.

@@ -34,12 +34,15 @@ impl ComparisonReport {
     pub fn new(plans: Vec<PlanReport>) -> Self {
         let mut rows: Vec<DifferenceReport> = Vec::new();
         for (i, plan) in plans.iter().enumerate() {
+            // A line that the plans before lack stands behind the one that precedes it here.
+            let mut next = 0;
             for (what, value) in lines(plan) {
                 let place = rows.iter().position(|row| row.what == what).unwrap_or_else(|| {
-                    rows.push(DifferenceReport { what, values: vec![None; plans.len()] });
-                    rows.len() - 1
+                    rows.insert(next, DifferenceReport { what, values: vec![None; plans.len()] });
+                    next
                 });
                 rows[place].values[i] = Some(value);
+                next = place + 1;
             }
         }
         let differs = |row: &DifferenceReport| row.values.iter().any(|value| *value != row.values[0]);

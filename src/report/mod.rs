@@ -1,11 +1,13 @@
 //! What is printed: versioned structures and the renderers that format them.
 
+mod comparison;
 mod load;
 mod plan;
 pub mod probe;
 pub mod render;
 pub mod top;
 
+pub use comparison::{ComparisonReport, DifferenceReport};
 pub use load::{
     FailureReport, LoadReport, LoadedCard, LoadedRank, PhaseReport, ReadReport, ReconciliationLine, VerificationReport,
 };

@@ -220,6 +220,8 @@ pub struct LineReport {
     pub component: String,
     /// What it is.
     pub what: String,
+    /// What it is charged to: `baseline` (there before the engine counts), `budget`, or `margin` (what the budget leaves of the card).
+    pub account: String,
     /// Lower bound.
     pub low: Bytes,
     /// Best figure.
@@ -542,6 +544,7 @@ fn line_report(line: &Line) -> LineReport {
     LineReport {
         component: line.component.name().to_owned(),
         what: line.what.to_owned(),
+        account: line.account.name().to_owned(),
         low: line.estimate.low,
         expected: line.estimate.expected,
         high: line.estimate.high,

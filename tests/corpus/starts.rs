@@ -59,10 +59,38 @@ static GPUS: LazyLock<GpuCatalogue> = LazyLock::new(GpuCatalogue::built_in);
 /// Fields that must not be deduced for a row to be scored.
 const STATED: [&str; 4] = ["model", "tp", "engine_version", "quantization"];
 
+/// Checkpoints with the architecture and sizes of a stored one, byte for byte: bases and fine-tunes, and copies under other names.
+const TWINS: &[(&str, &str)] = &[
+    ("meta-llama/Meta-Llama-3-8B", "meta-llama/Meta-Llama-3-8B-Instruct"),
+    ("meta-llama/Meta-Llama-3.1-8B-Instruct", "meta-llama/Llama-3.1-8B-Instruct"),
+    ("meta-llama/Llama-3.2-11B-Vision", "meta-llama/Llama-3.2-11B-Vision-Instruct"),
+    ("unsloth/Llama-3.2-3B-Instruct", "meta-llama/Llama-3.2-3B-Instruct"),
+    ("unsloth/DeepSeek-R1-0528-Qwen3-8B", "Qwen/Qwen3-8B"),
+    ("deepseek-ai/DeepSeek-R1-0528-Qwen3-8B", "Qwen/Qwen3-8B"),
+    ("deepseek-ai/DeepSeek-R1", "deepseek-ai/DeepSeek-V3"),
+    ("deepseek-ai/DeepSeek-V2-Lite-Chat", "deepseek-ai/DeepSeek-V2-Lite"),
+    ("deepseek-ai/DeepSeek-R1-Distill-Llama-70B", "meta-llama/Llama-3.3-70B-Instruct"),
+    ("mistralai/Mistral-Small-3.2-24B-Instruct-2506", "mistralai/Mistral-Small-3.1-24B-Instruct-2503"),
+    ("zai-org/glm-4-9b-chat", "zai-org/glm-4-9b-chat-hf"),
+    ("hfl/chinese-alpaca-2-7b", "meta-llama/Llama-2-7b-hf"),
+    ("BaSalam/Llama2-7b-entity-attr-v1", "meta-llama/Llama-2-7b-hf"),
+    ("unsloth/meta-llama-3.1-8b-instruct-unsloth-bnb-4bit", "unsloth/Meta-Llama-3.1-8B-Instruct-bnb-4bit"),
+];
+
+fn model(id: &str) -> Option<Result<Model, shardfit::model::ConfigError>> {
+    let twin = TWINS.iter().find(|(name, _)| *name == id).map_or(id, |(_, twin)| twin);
+    corpus::model_or_sibling(twin)
+}
+
 /// Whether a row can be scored: nothing that matters was deduced.
 pub fn dependable(row: &Value) -> bool {
     let inferred = row["inferred"].as_array().map(Vec::as_slice).unwrap_or_default();
-    !inferred.iter().any(|f| STATED.iter().any(|s| f.as_str() == Some(s))) && row["engine_version"].is_string()
+    // Those two series train with adapters of a rank that the pages do not state.
+    let adapters =
+        ["vllm-unsloth-", "vllm-selfllm-3"].iter().any(|series| row["id"].as_str().unwrap().starts_with(series));
+    !adapters
+        && !inferred.iter().any(|f| STATED.iter().any(|s| f.as_str() == Some(s)))
+        && row["engine_version"].is_string()
 }
 
 /// The card of a row; one of the right kind for rows without, whose weights alone can be compared.
@@ -84,7 +112,12 @@ fn card(row: &Value) -> (Card, bool) {
 fn settings(row: &Value) -> Settings {
     let number = |key: &str| row[key].as_u64();
     let text = |key: &str| row[key].as_str().map(str::to_owned);
+    let mut engine_flags = std::collections::BTreeMap::new();
+    if row["v1"].as_bool() == Some(false) {
+        engine_flags.insert("VLLM_USE_V1".to_owned(), "0".to_owned());
+    }
     Settings {
+        engine_flags,
         tensor_parallel: number("tp").map(|n| n as u32),
         pipeline_parallel: number("pp").map(|n| n as u32),
         dtype: text("dtype"),
@@ -102,7 +135,11 @@ fn settings(row: &Value) -> Settings {
 /// Plans a row.
 pub fn compare(row: &Value) -> Result<Compared, Skipped> {
     let id = row["model"].as_str().ok_or("no model")?;
-    let model = corpus::model(id).ok_or("no config")?.map_err(|e| e.to_string())?;
+    let model = model(id).ok_or("no config")?.map_err(|e| e.to_string())?;
+    // Quantised while loading, or another file of the same name: the stored config is of other weights.
+    if row["quantization"].is_string() != model.quantization.is_some() {
+        return Err(format!("ran as {}, the config is of another form", row["quantization"]));
+    }
     let version: Version = row["engine_version"].as_str().ok_or("no version")?.parse().map_err(|_| "no version")?;
     let settings = settings(row);
     let ranks = settings.tensor_parallel.unwrap_or(1) * settings.pipeline_parallel.unwrap_or(1);
@@ -122,16 +159,8 @@ fn sum(rank: &RankPlan, keep: impl Fn(&shardfit::engines::Line) -> bool) -> [f64
 }
 
 impl Compared {
-    fn measured(&self, key: &str) -> Option<f64> {
-        let inferred = self.row["inferred"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let deduced = inferred.iter().any(|f| f.as_str() == Some(&format!("measured.{key}")));
-        // A figure computed back from others still is one, where the page gives the others.
-        let _ = deduced;
-        self.row["measured"][key].as_f64()
-    }
-
     fn figure(&self, key: &str, planned: [f64; 3]) -> Option<Figure> {
-        Some(Figure { measured: self.measured(key)?, planned })
+        Some(Figure { measured: self.row["measured"][key].as_f64()?, planned })
     }
 
     fn rank(&self) -> &RankPlan {

@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use crate::cli::{Exit, Output, Problem};
-use crate::report::{LoadReport, PlanReport, probe, top};
+use crate::report::{ComparisonReport, LoadReport, PlanReport, probe, top};
 
 /// Flags of `schema`.
 #[derive(Debug, Args)]
@@ -18,6 +18,8 @@ pub struct SchemaArgs {
 pub enum Which {
     /// `shardfit/plan/1`
     Plan,
+    /// `shardfit/comparison/1`
+    Comparison,
     /// `shardfit/load/1`
     Load,
     /// `shardfit/probe/1`
@@ -33,6 +35,7 @@ pub enum Which {
 pub fn run(args: &SchemaArgs, output: &mut Output) -> Result<Exit, Problem> {
     let schema = match args.report {
         Which::Plan => schemars::schema_for!(PlanReport),
+        Which::Comparison => schemars::schema_for!(ComparisonReport),
         Which::Load => schemars::schema_for!(LoadReport),
         Which::Probe => probe::schema(),
         Which::Top => top::schema(),

@@ -151,7 +151,7 @@ impl<'a> Start<'a> {
         let layout = layout(settings)?;
         refusals::heads_divide(model, layout.tp)?;
         let card = fleet.cards.first().ok_or_else(|| EngineError::Unknown("the fleet has no cards".to_owned()))?;
-        let era = eras::era(version, card)?;
+        let era = eras::era(version, card, settings)?;
         let dtype = defaults::dtype(settings, model, card)?;
         let release = Release::of(version);
         let mut rules = sharding::rules(model, layout, dtype, settings.layer_partition.as_deref(), release)

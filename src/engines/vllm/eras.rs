@@ -2,7 +2,8 @@
 
 use std::sync::LazyLock;
 
-use crate::engines::{EngineError, Version};
+use super::flags::OLD_CORE;
+use crate::engines::{EngineError, Settings, Version};
 use crate::hardware::Card;
 use crate::profiles::{VllmEra, vllm_profile};
 
@@ -37,15 +38,17 @@ pub fn newest() -> Version {
 
 /// The constants for a version on a card; versions before the first era take the first.
 ///
-/// While the engine's old core was still there, cards that the new one did not support ran the old one, by the last rules it had.
+/// While the engine's old core was still there, it ran when it was asked for and on cards that the new one did not support, by the last
+/// rules it had.
 ///
 /// # Errors
 /// When the profile is malformed.
-pub fn era(version: Version, card: &Card) -> Result<&'static VllmEra, EngineError> {
+pub fn era(version: Version, card: &Card, settings: &Settings) -> Result<&'static VllmEra, EngineError> {
     let malformed = || EngineError::Unknown("the profile of vLLM is malformed".to_owned());
     let constants = at(version).ok_or_else(malformed)?.constants;
     let Some(bound) = constants.v0_below else { return Ok(constants) };
-    if card.compute_capability.is_none_or(|(major, _)| major >= bound) {
+    let asked = settings.engine_flags.get(OLD_CORE).is_some_and(|text| text == "0");
+    if !asked && card.compute_capability.is_none_or(|(major, _)| major >= bound) {
         return Ok(constants);
     }
     let old = ERAS.iter().rev().find(|era| era.first <= version && era.constants.scheduler.whole_prompts);
@@ -77,7 +80,9 @@ mod tests {
 
     #[test]
     fn every_version_has_an_era() {
-        let first = |version: &str, gpu: &str| era(version.parse().unwrap(), &card(gpu)).unwrap().first.as_str();
+        let first = |version: &str, gpu: &str| {
+            era(version.parse().unwrap(), &card(gpu), &Settings::default()).unwrap().first.as_str()
+        };
         assert_eq!(first("0.1.0", "H100"), "0.2.0");
         assert_eq!(first("0.6.3", "H100"), "0.2.0");
         assert_eq!(first("0.7.3", "H100"), "0.6.4");
@@ -87,6 +92,10 @@ mod tests {
         assert_eq!(first("0.10.2", "H100"), "0.9.2");
         assert_eq!(first("0.25.1", "H100"), "0.21.0");
         assert_eq!(first("0.99.0", "H100"), "0.28.0");
+        let mut old = Settings::default();
+        old.engine_flags.insert(OLD_CORE.to_owned(), "0".to_owned());
+        assert_eq!(era("0.8.5".parse().unwrap(), &card("H100"), &old).unwrap().first, "0.6.4");
+        assert_eq!(era("0.11.0".parse().unwrap(), &card("H100"), &old).unwrap().first, "0.11.0");
         assert_eq!(ERAS.len(), vllm_profile().unwrap().eras.len());
     }
 

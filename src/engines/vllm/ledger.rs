@@ -139,8 +139,11 @@ impl Ledger<'_> {
             (true, _) => constants.nvlink_more,
             (false, _) => constants.pcie,
         };
-        let estimate = bounds.estimate("NCCL channels × buffers, by link and ranks");
-        lines.push(line(account, Component::Communication, "communicators", estimate));
+        // Eras whose non-torch figures include communicators have none here.
+        if bounds.high > Bytes::ZERO {
+            let estimate = bounds.estimate("NCCL channels × buffers, by link and ranks");
+            lines.push(line(account, Component::Communication, "communicators", estimate));
+        }
         // Without NVLink only pairs use it.
         let pairs_only = !self.card.nvlink && layout.tp > 2;
         if constants.custom_all_reduce_sizes.contains(&layout.tp) && !pairs_only {

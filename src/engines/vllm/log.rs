@@ -11,7 +11,7 @@ use crate::units::Bytes;
 /// Lines of all ranks, those of several equal ranks once, then the refusal if there is one.
 pub fn lines(deployment: &Deployment<'_>, plan: &EnginePlan) -> Vec<String> {
     let Some(first) = deployment.fleet.cards.first() else { return Vec::new() };
-    let Ok(era) = eras::era(deployment.version, first) else { return Vec::new() };
+    let Ok(era) = eras::era(deployment.version, first, deployment.settings) else { return Vec::new() };
     let several = plan.ranks.len() > 1;
     let expected = plan.refusals[Demand::Expected as usize].as_ref();
     let mut lines: Vec<String> = Vec::new();
@@ -43,7 +43,7 @@ pub fn lines(deployment: &Deployment<'_>, plan: &EnginePlan) -> Vec<String> {
 fn of_pool(words: &Words, deployment: &Deployment<'_>, plan: &EnginePlan) -> Vec<String> {
     let block: u64 = plan.kv.blocks.unwrap_or(0);
     let pool = plan.ranks.first().map_or(Bytes::ZERO, |r| r.kv[Demand::Expected as usize]);
-    let swap = eras_swap(deployment).0.saturating_mul(block).checked_div(pool.0).unwrap_or(0);
+    let swap = swap_space(deployment).0.saturating_mul(block).checked_div(pool.0).unwrap_or(0);
     let values = [
         ("blocks", Value::Count(block)),
         ("host_blocks", Value::Count(swap)),
@@ -54,8 +54,9 @@ fn of_pool(words: &Words, deployment: &Deployment<'_>, plan: &EnginePlan) -> Vec
     filled([&words.blocks, &words.tokens, &words.concurrency], &values)
 }
 
-fn eras_swap(deployment: &Deployment<'_>) -> Bytes {
-    let era = deployment.fleet.cards.first().and_then(|card| eras::era(deployment.version, card).ok());
+fn swap_space(deployment: &Deployment<'_>) -> Bytes {
+    let era =
+        deployment.fleet.cards.first().and_then(|card| eras::era(deployment.version, card, deployment.settings).ok());
     era.and_then(|era| offload::swap(deployment.settings, era).ok()).unwrap_or(Bytes::ZERO)
 }
 

@@ -1,6 +1,8 @@
 //! Reports as text. Renderers format what the report holds and compute nothing.
 
+mod as_log;
 mod columns;
+mod comparison_text;
 mod load_text;
 mod plan_explain;
 mod plan_markdown;
@@ -10,6 +12,8 @@ pub mod probe_text;
 mod style;
 pub mod top_text;
 
+pub use as_log::as_log;
+pub use comparison_text::{comparison_markdown, comparison_text};
 pub use load_text::load_text;
 pub use plan_explain::plan_explain;
 pub use plan_markdown::plan_markdown;

@@ -10,6 +10,9 @@ pub use keywords::read_keywords;
 use crate::engines::Version;
 use crate::engines::command_line::flags::{Catalog, Flag};
 
+/// The environment variable by which 0.8 to 0.10 chose between the old core (`0`) and the new one; kept among the engine flags under its name.
+pub const OLD_CORE: &str = "VLLM_USE_V1";
+
 /// The programs of vLLM that load a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Program {
