@@ -23,7 +23,7 @@ const PLANS: &[(&str, i32, &str)] = &[
     ),
     (
         "map_with_a_hole",
-        0,
+        2,
         r#"plan Qwen/Qwen2.5-7B-Instruct --gpus 2xT4 --dtype float16 --device-map '{"model.embed_tokens":0}'"#,
     ),
     ("map_to_a_card_that_is_not_there", 2, r#"plan Qwen/Qwen2.5-7B-Instruct --gpus 2xT4 --device-map '{"":2}'"#),

@@ -216,8 +216,23 @@ impl<'a> Decoder<'a> {
         self.cache(rest, attention.full_cache());
     }
 
+    /// Moves the token embedding before the decoder's layers, where classes define it and planners of placement expect it.
+    fn embed_first(&mut self) {
+        let layered = |m: &Module| {
+            m.part != Part::Vision && matches!(m.instances, Instances::Layers(_) | Instances::Experts { .. })
+        };
+        let embedding = self.modules.iter().position(|m| m.role == Role::TokenEmbedding);
+        if let (Some(embedding), Some(first)) = (embedding, self.modules.iter().position(layered))
+            && embedding > first
+        {
+            let module = self.modules.remove(embedding);
+            self.modules.insert(first, module);
+        }
+    }
+
     /// The model.
-    pub fn finish(self, facts: Facts) -> Result<Model, ConfigError> {
+    pub fn finish(mut self, facts: Facts) -> Result<Model, ConfigError> {
+        self.embed_first();
         Ok(Model {
             id: None,
             architecture: self.architecture,

@@ -29,6 +29,7 @@ fn vllm_serve() {
                 "tp=2",
                 "len=4096",
                 "util=0.9",
+                "--VLLM_USE_V1=1",
                 "--disable-custom-all-reduce=true",
                 "--swap-space=16",
             ],

@@ -125,7 +125,7 @@ mod tests {
             "targets": ["Linear"], "weights": weights, "input_activations": input}}});
         let draft = compressed_tensors(&Fields::new(&config).unwrap())?;
         assert_eq!((draft.linear, draft.head), (Some(0), Some(0)));
-        Ok(draft.schemes[0].format.tensors.iter().map(|t| (t.name.clone(), t.shape(4096, 1024))).collect())
+        Ok(draft.schemes[0].format.in_files().map(|t| (t.name.clone(), t.shape(4096, 1024))).collect())
     }
 
     fn named(names: &[(&str, Vec<u64>)]) -> Vec<(String, Vec<u64>)> {

@@ -60,8 +60,7 @@ mod tests {
     fn blocks_or_one_scale() {
         let names = |config: serde_json::Value| {
             let q = fp8(&Fields::new(&config).unwrap()).unwrap();
-            let tensors = &q.schemes[0].format.tensors;
-            tensors.iter().map(|t| (t.name.clone(), t.shape(7168, 576))).collect::<Vec<_>>()
+            q.schemes[0].format.in_files().map(|t| (t.name.clone(), t.shape(7168, 576))).collect::<Vec<_>>()
         };
         assert_eq!(
             names(json!({"activation_scheme": "dynamic", "weight_block_size": [128, 128]})),

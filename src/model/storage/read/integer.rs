@@ -171,8 +171,8 @@ mod tests {
     use serde_json::json;
 
     fn shapes(draft: &Draft, scheme: usize, input: u64, output: u64) -> Vec<(String, Vec<u64>)> {
-        let tensors = &draft.schemes[scheme].format.tensors;
-        tensors.iter().map(|t| (t.name.clone(), t.shape(input, output))).collect()
+        let format = &draft.schemes[scheme].format;
+        format.in_files().map(|t| (t.name.clone(), t.shape(input, output))).collect()
     }
 
     fn named(names: &[(&str, Vec<u64>)]) -> Vec<(String, Vec<u64>)> {
@@ -228,7 +228,7 @@ mod tests {
             .unwrap(),
         )
         .unwrap();
-        assert_eq!(q.schemes[0].format.tensors.len(), 3);
+        assert_eq!(q.schemes[0].format.in_files().count(), 3);
         assert!(q.rules[0].scheme.is_none() && q.rules[0].names.matches("model.layers.0.mlp.up_proj"));
         assert_eq!(q.rules[1].scheme, Some(1));
         assert!(q.rules[2].others && q.rules[2].names.matches("model.layers.3.mlp.up_proj"));
