@@ -115,7 +115,6 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::single_range_in_vec_init, reason = "a list of ranges, of which there may be one")]
     fn what_files_do_not_write_must_be_zero() {
         assert_eq!(gaps((0, 10), &[]), [(0, 10)]);
         assert_eq!(gaps((0, 10), &[(0, 4), (6, 7)]), [(4, 6), (7, 10)]);

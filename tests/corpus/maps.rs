@@ -49,7 +49,15 @@ pub fn compare(model: &Model, row: &Value, version: Version) -> Compared {
             compared.caps.push((name.clone(), ours.0, theirs));
         }
     }
-    let device = |path: &str| placed.map.device_of(path).map_or("none".to_owned(), |d| d.to_string());
+    // A module whose parts are all on one device is there, whether or not the map names it as a whole.
+    let joint = |path: &str| {
+        let inside = format!("{path}.");
+        let mut parts = placed.map.entries().filter(|entry| entry.0.starts_with(&inside)).map(|entry| entry.1);
+        let first = parts.next()?;
+        parts.all(|part| part == first).then_some(first)
+    };
+    let device =
+        |path: &str| placed.map.device_of(path).or_else(|| joint(path)).map_or("none".to_owned(), |d| d.to_string());
     let mut check = |path: String, theirs: &Value| {
         let theirs = theirs.as_str().map_or_else(|| theirs.to_string(), str::to_owned);
         let ours = device(&path);

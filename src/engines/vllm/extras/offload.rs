@@ -21,7 +21,7 @@ pub fn changes(settings: &Settings, tensors: &[RankTensor]) -> Vec<Change> {
         let bytes = tensor.bytes().min(left);
         left = left.saturating_sub(bytes);
         match by_part.iter_mut().find(|(part, _)| *part == tensor.part) {
-            Some((_, sum)) => *sum = *sum + bytes,
+            Some((_, sum)) => *sum += bytes,
             None => by_part.push((tensor.part, bytes)),
         }
     }
