@@ -1,5 +1,5 @@
 //! Names of checkpoint tensors as Transformers' classes have them in memory, where the two differ.
-#![allow(clippy::unwrap_used, dead_code, reason = "test data is known to be whole")]
+#![allow(clippy::unwrap_used, clippy::panic, dead_code, reason = "test data is known to be whole")]
 
 use std::collections::{BTreeMap, BTreeSet};
 
