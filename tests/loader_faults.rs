@@ -7,12 +7,6 @@
     clippy::disallowed_methods,
     reason = "a test ends with what it meets, and makes the files and processes it needs"
 )]
-#![allow(
-    clippy::disallowed_methods,
-    clippy::expect_used,
-    clippy::unwrap_used,
-    reason = "tests run programs, write files, and stop at the first surprise"
-)]
 
 mod loader_support;
 
