@@ -107,7 +107,7 @@ fn bytes_per_rank_are_exact() {
 /// Every layer and module of a device map, the caps it was made under and the bytes on each device: both planners.
 #[test]
 fn device_maps_are_exact() {
-    for (file, version, least) in [("device_maps", "4.57.6", 450), ("device_maps_v5", "5.23.0", 180)] {
+    for (file, version, least) in [("device_maps", "4.57.6", 855), ("device_maps_v5", "5.23.0", 432)] {
         let mut compared = 0;
         for row in corpus::rows(&format!("oracle/{file}.jsonl")) {
             let id = row["model"].as_str().unwrap();
@@ -131,7 +131,7 @@ fn published_peaks_of_transformers_are_near() {
         let miss = (runs::allocated(&plan).0 as f64 / run.peak as f64 - 1.0).abs();
         series.entry(run.version.to_string()).or_default().push(miss);
     }
-    assert!(series.values().map(Vec::len).sum::<usize>() >= 60, "{series:?}");
+    assert!(series.values().map(Vec::len).sum::<usize>() >= 130, "{series:?}");
     for (version, misses) in series {
         let mean = misses.iter().sum::<f64>() / misses.len() as f64;
         assert!(mean < 0.1, "{version}: {mean:.3} over {} runs", misses.len());
