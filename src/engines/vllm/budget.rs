@@ -372,7 +372,7 @@ impl Start<'_> {
             kv,
             refusals,
             warnings: self.warnings(limit, cards),
-            assumptions: Vec::new(),
+            assumptions: self.model.quantization.iter().flat_map(|q| q.assumptions.clone()).collect(),
         })
     }
 

@@ -78,7 +78,7 @@ fn parts(draft: &Draft, group: &[Module]) -> Vec<(Instances, Vec<Option<usize>>)
         vec![(first.instances.clone(), schemes)]
     };
     let Some(layers) = first.instances.layers() else { return uniform(|m| m.path.clone()) };
-    if draft.rules.is_empty() || !group.iter().any(|m| may_be_quantised(m)) {
+    if draft.rules.is_empty() || !group.iter().any(may_be_quantised) {
         return uniform(|m| m.path.clone());
     }
     let mut kinds: Vec<(Vec<Option<usize>>, Vec<u32>)> = Vec::new();

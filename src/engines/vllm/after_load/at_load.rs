@@ -40,11 +40,8 @@ pub(super) fn module(kernels: &Kernels<'_>, module: &Built<'_>, tally: &mut Tall
 
 /// Whether quantisation while loading is about it: the matrices of layers, but not tables, norms, routers and convolutions.
 fn is_matrix(weight: &RankTensor) -> bool {
-    let quantised = match weight.part {
-        Part::Embedding | Part::LmHead | Part::Norm | Part::Router | Part::Rotary => false,
-        _ => true,
-    };
-    quantised && weight.shape.len() == 2 && weight.shape.iter().all(|size| *size > 1)
+    let plain = matches!(weight.part, Part::Embedding | Part::LmHead | Part::Norm | Part::Router | Part::Rotary);
+    !plain && weight.shape.len() == 2 && weight.shape.iter().all(|size| *size > 1)
 }
 
 /// Stored matrices of a module.
