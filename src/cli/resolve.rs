@@ -18,9 +18,8 @@ use crate::probe::{NvmlProbe, Probe, ProbeError, Wanted};
 use crate::profiles::gpus::{GpuCatalogue, SelectGpuError};
 use crate::profiles::models::{SelectModelError, built_in_model};
 use crate::sources::gguf::GgufModel;
-
 use crate::sources::{self, HubSettings, Origin, SourceError, open_script};
-use crate::units::Bytes;
+use crate::units::{Bytes, DType};
 
 /// A model with all that was found out about it.
 pub struct ResolvedModel {
@@ -135,32 +134,49 @@ fn bad_source(error: SourceError) -> Problem {
 }
 
 fn from_source(source: sources::ModelSource, path: &Path) -> Result<ResolvedModel, Problem> {
-    let model = Model::from_config(&source.config, source.quant_config.as_ref()).map_err(bad_config)?;
+    let (model, assumptions) = read_model(&source).map_err(bad_config)?;
     let model = match &source.id {
         Some(id) => model.named(id.clone()),
         None => model.named(folder_name(path)),
     };
     let mut notes = source.notes;
-    let (kind, bytes) = match &source.checkpoint {
-        Some(checkpoint) => {
-            let stored = checkpoint.tensors().iter().map(|t| (t.name.as_str(), t.dtype, t.shape.as_slice()));
-            let disagreements = model.disagreements(stored);
-            notes.extend(disagreements.iter().take(NAMED).map(ToString::to_string));
-            if disagreements.len() > NAMED {
-                notes.push(format!("{} more tensors disagree with the config", disagreements.len() - NAMED));
-            }
-            let kind = match source.origin {
-                Origin::Hub { .. } | Origin::HubCache { .. } => ModelSource::Hub,
-                Origin::Folder(_) | Origin::WeightsFile(_) | Origin::ConfigFile(_) => ModelSource::Checkpoint,
-            };
-            (kind, Some(checkpoint.total_bytes()))
-        }
-        None => {
-            notes.extend(source.checkpoint_reason.map(|reason| format!("planned from the config alone: {reason}")));
-            (ModelSource::Config, model.checkpoint_bytes())
-        }
+    let is_assumed = !assumptions.is_empty();
+    notes.extend(assumptions);
+    let Some(checkpoint) = source.checkpoint else {
+        notes.extend(source.checkpoint_reason.map(|reason| format!("planned from the config alone: {reason}")));
+        let bytes = model.checkpoint_bytes();
+        return Ok(ResolvedModel { model, source: ModelSource::Config, checkpoint: None, bytes, notes });
     };
-    Ok(ResolvedModel { model, source: kind, checkpoint: source.checkpoint, bytes, notes })
+    let model = model.with_stored_names(|name| checkpoint.get(name).is_some());
+    // A model that was read from these tensors cannot disagree with them.
+    if !is_assumed {
+        let disagreements = model.disagreements(stored(&checkpoint));
+        notes.extend(disagreements.iter().take(NAMED).map(ToString::to_string));
+        if disagreements.len() > NAMED {
+            notes.push(format!("{} more tensors disagree with the config", disagreements.len() - NAMED));
+        }
+    }
+    let kind = match source.origin {
+        Origin::Hub { .. } | Origin::HubCache { .. } => ModelSource::Hub,
+        Origin::Folder(_) | Origin::WeightsFile(_) | Origin::ConfigFile(_) => ModelSource::Checkpoint,
+    };
+    let bytes = Some(checkpoint.total_bytes());
+    Ok(ResolvedModel { model, source: kind, checkpoint: Some(checkpoint), bytes, notes })
+}
+
+/// The model of a source and what had to be assumed: an architecture that is not known is read from the names and shapes of its tensors.
+fn read_model(source: &sources::ModelSource) -> Result<(Model, Vec<String>), ConfigError> {
+    match (Model::from_config(&source.config, source.quant_config.as_ref()), &source.checkpoint) {
+        (Err(ConfigError::UnknownArchitecture(_)), Some(checkpoint)) => {
+            let assumed = Model::from_tensors(&source.config, stored(checkpoint))?;
+            Ok((assumed.model, assumed.assumptions))
+        }
+        (model, _) => Ok((model?, Vec::new())),
+    }
+}
+
+fn stored(checkpoint: &Checkpoint) -> impl Iterator<Item = (&str, DType, &[u64])> {
+    checkpoint.tensors().iter().map(|t| (t.name.as_str(), t.dtype, t.shape.as_slice()))
 }
 
 /// The last component of a path that names the model rather than a file in it.
@@ -171,18 +187,14 @@ fn folder_name(path: &Path) -> String {
 }
 
 fn bad_config(error: ConfigError) -> Problem {
-    let problem = Problem::usage(&error);
     match error {
-        ConfigError::UnknownArchitecture(_) => {
-            problem.hint("models of this family cannot be planned yet; CONTRIBUTING.md says how to add an architecture")
-        }
-        ConfigError::UnknownQuantization(_) => {
-            problem.hint("`awq` and `gptq` checkpoints can be planned, and unquantised ones")
-        }
-        ConfigError::Missing { .. } | ConfigError::NoArchitecture => {
-            problem.hint("complete the config from the model's publisher")
-        }
-        _ => problem.hint("correct the config, or download it again from the model's publisher"),
+        ConfigError::UnknownArchitecture(_) => Problem::cannot_tell(&error)
+            .hint("name the checkpoint's folder or Hub id: with the headers of its tensors it is planned by their names and shapes"),
+        ConfigError::Missing { .. } => Problem::cannot_tell(&error).hint("complete the config from the model's publisher"),
+        ConfigError::UnknownQuantization(_) => Problem::usage(&error)
+            .hint("correct `quant_method`, or remove `quantization_config` to plan the model unquantised"),
+        ConfigError::NoArchitecture => Problem::usage(&error).hint("complete the config from the model's publisher"),
+        _ => Problem::usage(&error).hint("correct the config, or download it again from the model's publisher"),
     }
 }
 

@@ -59,6 +59,8 @@ pub enum Knob {
     TensorParallel,
     /// Pipeline stages.
     PipelineParallel,
+    /// Replicas of the whole layout.
+    DataParallel,
     /// Longest sequence.
     ContextLength,
     /// Share of the card.

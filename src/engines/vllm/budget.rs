@@ -83,6 +83,7 @@ pub fn plan(deployment: &Deployment<'_>) -> Result<EnginePlan, EngineError> {
         refusals: sized.refusals,
         warnings: start.warnings(limit, &fleet.cards),
         assumptions: Vec::new(),
+        replicas: start.layout.dp,
     })
 }
 
@@ -317,8 +318,10 @@ impl<'a> Start<'a> {
         }
         if self.layout.dp > 1 {
             warnings.push(format!(
-                "the plan is for one of the {} data-parallel replicas; each needs as many cards again",
-                self.layout.dp
+                "the plan is for one of {} data-parallel replicas, which need {} cards together; {} are named",
+                self.layout.dp,
+                self.layout.ranks().saturating_mul(self.layout.dp),
+                cards.len()
             ));
         }
         if let Draft::Unknown(why) = &self.draft {

@@ -47,6 +47,7 @@ impl Engine for Vllm {
         let flag = match knob {
             Knob::TensorParallel => "tensor-parallel-size",
             Knob::PipelineParallel => "pipeline-parallel-size",
+            Knob::DataParallel => "data-parallel-size",
             Knob::ContextLength => "max-model-len",
             Knob::MemoryFraction => "gpu-memory-utilization",
             Knob::Sequences => "max-num-seqs",

@@ -46,8 +46,9 @@ fn verdict(report: &PlanReport) -> String {
 
 /// The model, where it is to run, by which rules, how it is divided.
 pub(super) fn subject(report: &PlanReport) -> String {
-    let layout = match (report.layout.tp, report.layout.pp) {
-        (Some(tp), Some(pp)) => format!("TP {tp} × PP {pp}"),
+    let layout = match (report.layout.tp, report.layout.pp, report.layout.dp) {
+        (Some(tp), Some(pp), 1) => format!("TP {tp} × PP {pp}"),
+        (Some(tp), Some(pp), dp) => format!("TP {tp} × PP {pp} × DP {dp}"),
         _ => "device map".to_owned(),
     };
     let quantization = report.workload.quantization.as_deref().map(|q| format!(" {q}")).unwrap_or_default();
