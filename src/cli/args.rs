@@ -67,6 +67,8 @@ pub enum Command {
     Probe(super::commands::probe::ProbeArgs),
     /// The cards live: memory by holder, utilisation, history, processes
     Top(super::commands::top::TopArgs),
+    /// Start an engine, watch its cards and its log, and explain its end
+    Run(Box<super::commands::run::RunArgs>),
     /// The JSON Schema of a report
     Schema(super::commands::schema::SchemaArgs),
 }

@@ -36,6 +36,7 @@ pub fn main() -> Exit {
         args::Command::Load(ref args) => commands::load::run(args, &mut output),
         args::Command::Probe(ref args) => commands::probe::run(args, &mut output),
         args::Command::Top(ref args) => commands::top::run(args, &mut output),
+        args::Command::Run(ref args) => commands::run::run(args, &mut output),
         args::Command::Schema(ref args) => commands::schema::run(args, &mut output),
     };
     match result {

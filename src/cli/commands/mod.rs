@@ -3,5 +3,6 @@
 pub mod load;
 pub mod plan;
 pub mod probe;
+pub mod run;
 pub mod schema;
 pub mod top;

@@ -3,6 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use crate::cli::{Exit, Output, Problem};
+use crate::report::run::RunReport;
 use crate::report::{ComparisonReport, LoadReport, PlanReport, probe, top};
 
 /// Flags of `schema`.
@@ -24,6 +25,8 @@ pub enum Which {
     Load,
     /// `shardfit/probe/1`
     Probe,
+    /// `shardfit/run/1`
+    Run,
     /// `shardfit/top/1`
     Top,
 }
@@ -38,6 +41,7 @@ pub fn run(args: &SchemaArgs, output: &mut Output) -> Result<Exit, Problem> {
         Which::Comparison => schemars::schema_for!(ComparisonReport),
         Which::Load => schemars::schema_for!(LoadReport),
         Which::Probe => probe::schema(),
+        Which::Run => schemars::schema_for!(RunReport),
         Which::Top => top::schema(),
     };
     output.json(&schema);
