@@ -208,8 +208,11 @@ impl Shard<'_> {
                 }
             }
             Kind::Table { rows, width } => {
+                let built = self.rules.embedding_rows.filter(|_| first.role == Role::TokenEmbedding);
                 let (from, padded) = match self.rules.split_of(first) {
-                    Split::Vocabulary => self.member.vocabulary(*rows, self.rules.vocabulary_multiple)?,
+                    Split::Vocabulary => {
+                        self.member.vocabulary(built.unwrap_or(*rows).min(*rows), self.rules.vocabulary_multiple)?
+                    }
                     Split::Replicated | Split::Column | Split::Row => (0..*rows, *rows),
                 };
                 let source = SourceTensor {

@@ -6,6 +6,7 @@ mod buffers;
 pub mod defaults;
 mod eras;
 mod extras;
+mod fallback;
 pub mod flags;
 mod kv;
 mod ledger;

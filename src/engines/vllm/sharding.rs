@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Release, after_load, buffers, stages};
+use super::{Release, after_load, buffers, fallback, stages};
 use crate::model::{Model, Role};
 use crate::sharding::{
     ExpertPadding, ExpertRule, Fusion, Generated, Layout, ShardError, ShardingRules, Split, TabledBuffer,
@@ -27,10 +27,12 @@ pub fn rules(
     if layout.tp > 1 && model.quantization.as_ref().is_some_and(|q| q.method == "bitsandbytes" && !q.at_load) {
         return Err(ShardError::QuantizationState { tp: u64::from(layout.tp) });
     }
+    fallback::check(model, layout, release)?;
     // With several replicas the shared experts work on each rank's own tokens, whole (`config/parallel.py`, `use_sequence_parallel_moe`).
     let whole_shared = layout.ep && layout.tp > 1 && layout.dp > 1;
     let shared = |split| if whole_shared { Split::Replicated } else { split };
-    let mut generated = buffers::of_class(model, layout, dtype, release);
+    let mut generated =
+        fallback::buffers(model, release).unwrap_or_else(|| buffers::of_class(model, layout, dtype, release));
     generated.extend(after_load::loaded_scales(model, layout, dtype, release));
     // The replicas of data parallelism share the experts (`layers/fused_moe/config.py`, `FusedMoEParallelConfig.make`).
     let ways = layout.tp.saturating_mul(layout.dp);
@@ -75,6 +77,7 @@ pub fn rules(
             Fusion { role: Role::ExpertDown, name: "w2" },
         ],
         vocabulary_multiple: VOCABULARY_MULTIPLE,
+        embedding_rows: fallback::embedding_rows(model, release),
         share_tied: true,
         repeat_kv_heads: true,
         floor_groups: after_load::floors_groups(model, release, false),

@@ -101,6 +101,11 @@ impl<'a> Decoder<'a> {
         self.modules.push(module);
     }
 
+    /// Adds modules as they are.
+    pub fn extend(&mut self, modules: impl IntoIterator<Item = Module>) {
+        self.modules.extend(modules);
+    }
+
     /// A token embedding.
     pub fn embedding(&mut self, path: impl Into<String>, rows: u64, width: u64) {
         let kind = Kind::Table { rows, width };

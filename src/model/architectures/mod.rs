@@ -24,6 +24,7 @@ mod mimo;
 mod mimo_v2;
 mod minimax;
 mod mixtral;
+mod mllama;
 mod nemotron_h;
 mod nemotron_nas;
 mod olmo;
@@ -78,6 +79,7 @@ pub const FAMILIES: &[&Family] = &[
     &granite::GRANITE,
     &internlm::INTERNLM2,
     &mimo::MIMO,
+    &mllama::MLLAMA,
     &nemotron_nas::NEMOTRON_NAS,
     &olmo::OLMO2,
     &phi::PHI,
