@@ -278,7 +278,7 @@ impl Shard<'_> {
     /// This rank's share of a routed expert's module, where the engine keeps experts in one tensor.
     fn expert_share(&self, module: &Module) -> Option<ExpertShare> {
         let count = match (&module.instances, &module.kind) {
-            (Instances::Experts { experts, .. }, _) => *experts,
+            (Instances::Experts { experts, .. }, _) if module.role.is_routed_expert() => *experts,
             (_, Kind::Stack(stack)) => stack.experts,
             _ => return None,
         };

@@ -7,32 +7,39 @@ mod dbrx;
 mod decoder;
 mod deepseek;
 mod delta;
+mod exaone;
 mod gemma;
 mod gemma4;
 mod generic;
 mod glm;
 mod glm_moe;
 mod gpt;
+mod gpt_neo;
 mod gpt_oss;
 mod granite;
 mod internlm;
 mod jamba;
 mod llama;
 mod llama4;
+mod llama_like;
 mod mamba;
 mod mimo;
 mod mimo_v2;
 mod minimax;
 mod mixtral;
 mod mllama;
+mod mpt;
 mod nemotron_h;
 mod nemotron_nas;
 mod olmo;
+mod persimmon;
 mod phi;
 mod qwen;
+mod qwen1;
 mod qwen_hybrid;
 mod qwen_moe;
 mod routed;
+mod stablelm;
 mod starcoder2;
 mod state_space;
 mod towers;
@@ -81,7 +88,9 @@ pub const FAMILIES: &[&Family] = &[
     &mimo::MIMO,
     &mllama::MLLAMA,
     &nemotron_nas::NEMOTRON_NAS,
+    &olmo::OLMO,
     &olmo::OLMO2,
+    &olmo::OLMO3,
     &phi::PHI,
     &phi::PHI3,
     &starcoder2::STARCODER2,
@@ -90,6 +99,23 @@ pub const FAMILIES: &[&Family] = &[
     &vision::QWEN2_5_VL,
     &vision::QWEN2_VL,
     &vision::QWEN3_VL,
+    &exaone::EXAONE,
+    &exaone::EXAONE4,
+    &gpt_neo::GPT_NEO,
+    &gpt_neo::CODEGEN,
+    &llama_like::SMOLLM3,
+    &llama_like::ARCEE,
+    &llama_like::NEMOTRON,
+    &llama_like::SEED_OSS,
+    &llama_like::ERNIE45,
+    &llama_like::HUNYUAN,
+    &llama_like::HELIUM,
+    &llama_like::INTERNLM,
+    &llama_like::ORION,
+    &mpt::MPT,
+    &persimmon::PERSIMMON,
+    &qwen1::QWEN1,
+    &stablelm::STABLELM,
     &dbrx::DBRX,
     &deepseek::DEEPSEEK,
     &deepseek::DEEPSEEK_V2,
