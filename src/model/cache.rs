@@ -166,6 +166,12 @@ pub enum StateKind {
     Mamba2,
     /// Gated delta rule: a matrix a head.
     GatedDelta,
+    /// Gated delta rule with a gate for each channel of a key (Kimi): a matrix a head.
+    KimiDelta,
+    /// Linear attention that fades at a rate of each head: a matrix a head.
+    Lightning,
+    /// A short convolution alone.
+    ShortConvolution,
 }
 
 /// Layers that share one kind of cache. A layer that keeps two things (latent vectors and an indexer's keys) is in two groups.

@@ -102,15 +102,25 @@ pub fn rules(
 /// Frequencies of the towers of Qwen's family.
 const VISION_FREQUENCIES: &str = "visual.rotary_pos_emb.inv_freq";
 
-/// Classes whose router is float32 whatever the model (`models/glm4_moe.py`, `minimax_m2.py`, `mimo_v2_flash.py`).
-const ROUTER_IN_F32: &[&str] =
-    &["Glm4MoeForCausalLM", "GlmMoeDsaForCausalLM", "MiniMaxM2ForCausalLM", "MiMoV2FlashForCausalLM"];
+/// Classes whose router is float32 whatever the model (`models/ernie45_moe.py`, `glm4_moe.py`, `minimax_m2.py`, `mimo_v2_flash.py`).
+const ROUTER_IN_F32: &[&str] = &[
+    "Ernie4_5_MoeForCausalLM",
+    "Glm4MoeForCausalLM",
+    "GlmMoeDsaForCausalLM",
+    "MiniMaxM2ForCausalLM",
+    "MiMoV2FlashForCausalLM",
+];
+
+/// Classes whose balancing bias is of the model's element type (`models/dots1.py`, `kimi_linear.py`).
+const BALANCE_AS_MODEL: &[&str] = &["Dots1ForCausalLM", "KimiLinearForCausalLM"];
 
 /// Roles that are held in another element type than the model's.
 fn dtypes(model: &Model, release: Release) -> Vec<(Role, DType)> {
     let architecture = model.architecture.as_str();
-    let mut dtypes =
-        vec![(Role::RouterBias, DType::F32), (Role::StateDecay, DType::F32), (Role::IndexerNorm, DType::F32)];
+    let mut dtypes = vec![(Role::StateDecay, DType::F32), (Role::IndexerNorm, DType::F32)];
+    if !BALANCE_AS_MODEL.contains(&architecture) {
+        dtypes.push((Role::RouterBias, DType::F32));
+    }
     let nemotron = architecture == "NemotronHForCausalLM" && release.nemotron_router_in_f32;
     if nemotron || ROUTER_IN_F32.contains(&architecture) {
         dtypes.push((Role::Router, DType::F32));

@@ -1,6 +1,7 @@
 //! Config → model: one file a family, registered here.
 
 mod alibi;
+mod bailing;
 mod blocks;
 mod cohere;
 mod dbrx;
@@ -8,6 +9,7 @@ mod decoder;
 mod deepseek;
 mod delta;
 mod exaone;
+mod falcon_h1;
 mod gemma;
 mod gemma4;
 mod generic;
@@ -17,8 +19,10 @@ mod gpt;
 mod gpt_neo;
 mod gpt_oss;
 mod granite;
+mod granite_moe;
 mod internlm;
 mod jamba;
+mod lfm2;
 mod llama;
 mod llama4;
 mod llama_like;
@@ -39,6 +43,7 @@ mod qwen1;
 mod qwen_hybrid;
 mod qwen_moe;
 mod routed;
+mod routed_like;
 mod stablelm;
 mod starcoder2;
 mod state_space;
@@ -116,6 +121,18 @@ pub const FAMILIES: &[&Family] = &[
     &persimmon::PERSIMMON,
     &qwen1::QWEN1,
     &stablelm::STABLELM,
+    &bailing::BAILING,
+    &falcon_h1::FALCON_H1,
+    &granite_moe::GRANITE_MOE,
+    &granite_moe::GRANITE_HYBRID,
+    &granite_moe::BAMBA,
+    &lfm2::LFM2,
+    &lfm2::LFM2_MOE,
+    &routed_like::ERNIE45_MOE,
+    &routed_like::HUNYUAN_MOE,
+    &routed_like::OLMOE,
+    &routed_like::PHI_MOE,
+    &routed_like::DOTS1,
     &dbrx::DBRX,
     &deepseek::DEEPSEEK,
     &deepseek::DEEPSEEK_V2,
