@@ -56,6 +56,8 @@ pub enum LayerCache {
     Indexer {
         /// Width of the key.
         width: u64,
+        /// Tokens that it selects.
+        chosen: u64,
     },
     /// A key and a value for every token of the encoder's output, none for the decoder's.
     Cross {
@@ -108,7 +110,7 @@ impl LayerCache {
                 Some(kv_heads.saturating_mul(key_width.saturating_add(value_width)))
             }
             Self::Latent { rank, rope, .. } => Some(rank.saturating_add(rope)),
-            Self::Indexer { width } => Some(width),
+            Self::Indexer { width, .. } => Some(width),
             Self::State(_) => None,
         }
     }

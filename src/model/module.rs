@@ -26,6 +26,12 @@ pub enum Role {
     QueryKeyValue,
     /// Attention heads → hidden state.
     AttentionOutput,
+    /// Heads' outputs, group by group → a low rank of each group.
+    GroupedOutput,
+    /// Hidden state → what several tokens together leave in a compressed cache.
+    Compressor,
+    /// Hidden streams → one before a block, and back into several after it.
+    StreamMix,
     /// One learned logit a query head that takes attention away from all tokens.
     Sinks,
     /// Hidden state → low-rank queries, or latent vector and rotated key (MLA).
@@ -54,6 +60,8 @@ pub enum Role {
     Router,
     /// Added to the scores when experts are chosen; a buffer, not a parameter.
     RouterBias,
+    /// Token → its experts, where no score chooses them; a buffer, not a parameter.
+    RouterTable,
     /// Hidden state → a narrower one that the experts work on.
     ExpertLatentDown,
     /// The experts' narrow state → hidden state.
@@ -111,6 +119,7 @@ impl Role {
         match self {
             Self::QueryKeyValue
             | Self::AttentionOutput
+            | Self::GroupedOutput
             | Self::LatentDown
             | Self::LatentQuery
             | Self::LatentKeyValue
@@ -146,6 +155,9 @@ impl Role {
             | Self::IndexerNorm
             | Self::Router
             | Self::RouterBias
+            | Self::RouterTable
+            | Self::Compressor
+            | Self::StreamMix
             | Self::StateConvolution
             | Self::StateDecay
             | Self::StateHeads
@@ -439,6 +451,6 @@ impl Module {
     /// Whether its tensors are saved with the checkpoint but are no parameters.
     #[must_use]
     pub fn is_buffer(&self) -> bool {
-        matches!(self.role, Role::RouterBias | Role::Constant)
+        matches!(self.role, Role::RouterBias | Role::RouterTable | Role::Constant)
     }
 }

@@ -3,6 +3,7 @@
 pub mod after_load;
 mod budget;
 mod buffers;
+mod deepseek_v4;
 pub mod defaults;
 mod eras;
 mod extras;

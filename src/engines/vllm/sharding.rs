@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Release, after_load, buffers, fallback, stages};
+use super::{Release, after_load, buffers, deepseek_v4, fallback, stages};
 use crate::model::{Model, Role};
 use crate::sharding::{
     ExpertPadding, ExpertRule, Fusion, Generated, Layout, ShardError, ShardingRules, Split, TabledBuffer,
@@ -33,7 +33,9 @@ pub fn rules(
     let shared = |split| if whole_shared { Split::Replicated } else { split };
     let mut generated =
         fallback::buffers(model, release).unwrap_or_else(|| buffers::of_class(model, layout, dtype, release));
-    generated.extend(after_load::loaded_scales(model, layout, dtype, release));
+    if !deepseek_v4::is(model) {
+        generated.extend(after_load::loaded_scales(model, layout, dtype, release));
+    }
     // The replicas of data parallelism share the experts (`layers/fused_moe/config.py`, `FusedMoEParallelConfig.make`).
     let ways = layout.tp.saturating_mul(layout.dp);
     Ok(ShardingRules {
@@ -45,6 +47,7 @@ pub fn rules(
             (Role::QueryKeyValue, Split::Column),
             (Role::HeadwiseQueryKeyNorm, Split::Column),
             (Role::AttentionOutput, Split::Row),
+            (Role::GroupedOutput, Split::Column),
             (Role::GateUp, Split::Column),
             (Role::Up, Split::Column),
             (Role::Down, Split::Row),
@@ -72,6 +75,7 @@ pub fn rules(
             Fusion { role: Role::GateUp, name: "gate_up_proj" },
             Fusion { role: Role::SharedExpertGateUp, name: "gate_up_proj" },
             Fusion { role: Role::LatentDown, name: "fused_qkv_a_proj" },
+            Fusion { role: Role::Compressor, name: "fused_wkv_wgate" },
             Fusion { role: Role::ExpertGateUp, name: "w13" },
             Fusion { role: Role::ExpertUp, name: "w13" },
             Fusion { role: Role::ExpertDown, name: "w2" },
@@ -118,6 +122,9 @@ const BALANCE_AS_MODEL: &[&str] = &["Dots1ForCausalLM", "KimiLinearForCausalLM"]
 fn dtypes(model: &Model, release: Release) -> Vec<(Role, DType)> {
     let architecture = model.architecture.as_str();
     let mut dtypes = vec![(Role::StateDecay, DType::F32), (Role::IndexerNorm, DType::F32)];
+    if deepseek_v4::is(model) {
+        dtypes.extend([(Role::Sinks, DType::F32), (Role::RouterTable, DType::I32)]);
+    }
     if !BALANCE_AS_MODEL.contains(&architecture) {
         dtypes.push((Role::RouterBias, DType::F32));
     }

@@ -205,7 +205,8 @@ fn indexer(decoder: &mut Decoder<'_>, sizes: &Latent) -> Result<bool, ConfigErro
     decoder.in_layers(&layers, "self_attn.indexer.k_norm", part_of(Role::IndexerNorm), Role::IndexerNorm, norm);
     let weights = [features(heads)];
     decoder.matrix_in(&layers, "self_attn.indexer.weights_proj", Role::IndexerWeights, hidden, weights, false);
-    decoder.cache(layers, LayerCache::Indexer { width });
+    let chosen = text.u64_or(&["index_topk"], 2048)?;
+    decoder.cache(layers, LayerCache::Indexer { width, chosen });
     Ok(true)
 }
 

@@ -7,6 +7,7 @@ mod cohere;
 mod dbrx;
 mod decoder;
 mod deepseek;
+mod deepseek_v4;
 mod delta;
 mod exaone;
 mod falcon_h1;
@@ -138,6 +139,7 @@ pub const FAMILIES: &[&Family] = &[
     &deepseek::DEEPSEEK_V2,
     &deepseek::DEEPSEEK_V3,
     &deepseek::DEEPSEEK_V32,
+    &deepseek_v4::DEEPSEEK_V4,
     &deepseek::GLM_MOE_DSA,
     &deepseek::KIMI_K25,
     &glm_moe::GLM4_MOE,
