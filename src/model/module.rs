@@ -56,6 +56,8 @@ pub enum Role {
     Up,
     /// Last matrix of a feed-forward layer.
     Down,
+    /// Trained numbers of an activation function.
+    Activation,
     /// Hidden state → one score an expert.
     Router,
     /// Added to the scores when experts are chosen; a buffer, not a parameter.
@@ -84,6 +86,8 @@ pub enum Role {
     StateIn,
     /// Hidden state → the gates of a state layer that are computed apart.
     StateGates,
+    /// Hidden state → the low rank that gates of a state layer are computed from.
+    StateRank,
     /// Short convolution of a state layer, one kernel a channel.
     StateConvolution,
     /// Parameters of a state layer that each head (for Mamba 1: each channel) has of its own, by which its state fades: `A_log`.
@@ -140,6 +144,7 @@ impl Role {
             | Self::SharedExpertGate
             | Self::StateIn
             | Self::StateGates
+            | Self::StateRank
             | Self::StateSelection
             | Self::StateStep
             | Self::StateOut
@@ -158,6 +163,7 @@ impl Role {
             | Self::RouterTable
             | Self::Compressor
             | Self::StreamMix
+            | Self::Activation
             | Self::StateConvolution
             | Self::StateDecay
             | Self::StateHeads

@@ -288,7 +288,7 @@ pub fn module(path: impl Into<String>, instances: Instances, part: Part, role: R
 /// The part that reports count a role of the decoder's layers under.
 pub fn part_of(role: Role) -> Part {
     match role {
-        Role::GateUp | Role::Up | Role::Down => Part::Mlp,
+        Role::GateUp | Role::Up | Role::Down | Role::Activation => Part::Mlp,
         Role::ExpertGateUp | Role::ExpertUp | Role::ExpertDown => Part::Experts,
         Role::SharedExpertGateUp | Role::SharedExpertUp | Role::SharedExpertDown | Role::SharedExpertGate => {
             Part::SharedExpert
@@ -297,6 +297,7 @@ pub fn part_of(role: Role) -> Part {
         Role::ExpertLatentDown | Role::ExpertLatentUp => Part::Other,
         Role::StateIn
         | Role::StateGates
+        | Role::StateRank
         | Role::StateConvolution
         | Role::StateDecay
         | Role::StateHeads

@@ -1,6 +1,7 @@
 //! Config → model: one file a family, registered here.
 
 mod alibi;
+mod apertus;
 mod bailing;
 mod blocks;
 mod cohere;
@@ -23,6 +24,7 @@ mod granite;
 mod granite_moe;
 mod internlm;
 mod jamba;
+mod kimi_linear;
 mod lfm2;
 mod llama;
 mod llama4;
@@ -31,6 +33,7 @@ mod mamba;
 mod mimo;
 mod mimo_v2;
 mod minimax;
+mod minimax_text;
 mod mixtral;
 mod mllama;
 mod mpt;
@@ -134,6 +137,9 @@ pub const FAMILIES: &[&Family] = &[
     &routed_like::OLMOE,
     &routed_like::PHI_MOE,
     &routed_like::DOTS1,
+    &apertus::APERTUS,
+    &kimi_linear::KIMI_LINEAR,
+    &minimax_text::MINIMAX_TEXT,
     &dbrx::DBRX,
     &deepseek::DEEPSEEK,
     &deepseek::DEEPSEEK_V2,
