@@ -2,8 +2,10 @@
 
 mod alibi;
 mod apertus;
+mod audio;
 mod bailing;
 mod blocks;
+mod clip;
 mod cohere;
 mod dbrx;
 mod decoder;
@@ -17,6 +19,7 @@ mod gemma4;
 mod generic;
 mod glm;
 mod glm_moe;
+mod glm_vision;
 mod gpt;
 mod gpt_neo;
 mod gpt_oss;
@@ -24,6 +27,7 @@ mod granite;
 mod granite_moe;
 mod internlm;
 mod jamba;
+mod joined;
 mod kimi_linear;
 mod lfm2;
 mod llama;
@@ -140,6 +144,16 @@ pub const FAMILIES: &[&Family] = &[
     &apertus::APERTUS,
     &kimi_linear::KIMI_LINEAR,
     &minimax_text::MINIMAX_TEXT,
+    &audio::WHISPER,
+    &audio::QWEN2_AUDIO,
+    &audio::VOXTRAL,
+    &glm_vision::GLM4V,
+    &glm_vision::GLM4V_MOE,
+    &joined::LLAVA,
+    &joined::PALIGEMMA,
+    &joined::COHERE_VISION,
+    &joined::IDEFICS3,
+    &joined::INTERNVL,
     &dbrx::DBRX,
     &deepseek::DEEPSEEK,
     &deepseek::DEEPSEEK_V2,
@@ -152,6 +166,7 @@ pub const FAMILIES: &[&Family] = &[
     &gpt_oss::GPT_OSS,
     &jamba::JAMBA,
     &llama4::LLAMA4,
+    &llama4::LLAMA4_TEXT,
     &mamba::MAMBA,
     &mamba::MAMBA2,
     &mimo_v2::MIMO_V2,
