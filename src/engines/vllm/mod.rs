@@ -3,9 +3,11 @@
 pub mod after_load;
 mod budget;
 mod buffers;
+mod deepseek_v4;
 pub mod defaults;
 mod eras;
 mod extras;
+mod fallback;
 pub mod flags;
 mod kv;
 mod ledger;
