@@ -64,3 +64,25 @@ pub fn model_or_sibling(id: &str) -> Option<Result<Model, ConfigError>> {
     // GPTQ and AWQ checkpoints pad narrow feed-forward layers; the stored siblings that are read here are wide enough.
     Some(Model::from_config(&config, None).map(|m| m.named(id)))
 }
+
+/// The model of a published run: a stored one, or what `runs/models.jsonl` says of it.
+pub fn published_model(id: &str) -> Option<Result<Model, ConfigError>> {
+    let Some(entry) = rows("runs/models.jsonl").into_iter().find(|entry| entry["id"].as_str() == Some(id)) else {
+        return model_or_sibling(id);
+    };
+    let (mut config, quantization) = config(entry["like"].as_str()?)?;
+    for (place, changes) in [("", &entry["set"]), ("text_config", &entry["text"])] {
+        let part = if place.is_empty() { &mut config } else { &mut config[place] };
+        for (field, value) in changes.as_object().into_iter().flatten() {
+            part[field] = value.clone();
+        }
+    }
+    let quantization = match entry.get("quantization_config") {
+        Some(own) => {
+            config["quantization_config"] = own.clone();
+            None
+        }
+        None => quantization,
+    };
+    Some(Model::from_config(&config, quantization.as_ref()).map(|m| m.named(id)))
+}
