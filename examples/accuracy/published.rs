@@ -121,6 +121,18 @@ pub fn tables(all: bool) -> String {
     let every: Vec<&Compared> = rows.iter().collect();
     out.push_str(&verdicts("with deduced fields", &every, all));
     if all {
+        let every: Vec<&Compared> = rows.iter().filter(|r| !dependable(&r.row)).collect();
+        let others = [
+            Table::new("weights as printed", "", &every, Compared::weights),
+            Table::new("KV pool", "", &every, Compared::pool),
+            Table::new("activation", "", &every, Compared::activation),
+            Table::new("non-torch", "", &every, Compared::non_torch),
+            Table::new("CUDA graphs", "", &every, Compared::graphs),
+        ];
+        for table in &others {
+            let _ = writeln!(out, "{}", table.line());
+            out.push_str(&table.misses());
+        }
         for table in &tables {
             out.push_str(&table.misses());
         }

@@ -79,7 +79,9 @@ fn version(row: &Value) -> Option<Version> {
     }
     let date = row["date"].as_str()?;
     let before = corpus::rows("runs/vllm.jsonl");
-    before.iter().filter(|other| other["date"].as_str().is_some_and(|d| d <= date)).filter_map(read).max()
+    // A year alone reaches to its end.
+    let until = |other: &str| other.get(..date.len()).unwrap_or(other) <= date;
+    before.iter().filter(|other| other["date"].as_str().is_some_and(until)).filter_map(read).max()
 }
 
 /// The card of a row; one of the right kind for rows without, whose weights alone can be compared.
@@ -112,6 +114,9 @@ fn settings(row: &Value) -> Settings {
     let mut flag = |name: &str, value: String| engine_flags.insert(name.to_owned(), value);
     if row["v1"].as_bool() == Some(false) {
         flag("VLLM_USE_V1", "0".to_owned());
+    }
+    for (name, value) in row["engine_flags"].as_object().into_iter().flatten() {
+        flag(name, value.as_str().unwrap().to_owned());
     }
     if row["lora"].as_bool() == Some(true) {
         flag("enable-lora", "true".to_owned());
@@ -170,8 +175,9 @@ impl Compared {
         Some(Figure { measured: self.row["measured"][key].as_f64()?, planned })
     }
 
+    /// The rank whose log lines the page shows: the first, unless the page is of another one.
     fn rank(&self) -> &RankPlan {
-        &self.plan.ranks[0]
+        &self.plan.ranks[self.row["rank"].as_u64().unwrap_or(0) as usize]
     }
 
     /// "Model loading took".
@@ -209,7 +215,10 @@ impl Compared {
                     rank.lines.iter().filter(|l| l.account == Account::Budget).map(|l| demand.of(&l.estimate));
                 rank.budget.unwrap_or(Bytes::ZERO).as_gib() - charged.sum::<Bytes>().as_gib()
             };
-            self.plan.ranks.iter().map(of).fold(f64::INFINITY, f64::min)
+            match self.row["rank"].is_u64() {
+                true => of(self.rank()),
+                false => self.plan.ranks.iter().map(of).fold(f64::INFINITY, f64::min),
+            }
         };
         self.figure("kv_cache_gib", [left(Demand::High), left(Demand::Expected), left(Demand::Low)])
     }

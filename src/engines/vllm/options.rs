@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::engines::{EngineError, Settings};
+use crate::engines::{EngineError, Settings, Version};
 use crate::units::{Bytes, DType};
 
 /// `--enable-lora` and what goes with it.
@@ -33,6 +33,22 @@ pub enum Speculation {
 
 fn raw<'a>(settings: &'a Settings, flag: &str) -> Option<&'a str> {
     settings.engine_flags.get(flag).map(String::as_str)
+}
+
+/// The environment variable that says which kernels sample.
+pub const FLASHINFER_SAMPLER: &str = "VLLM_USE_FLASHINFER_SAMPLER";
+
+/// A choice that is on, off, or left to the engine.
+#[must_use]
+pub fn chosen(settings: &Settings, name: &str) -> Option<bool> {
+    raw(settings, name).map(|_| switch(settings, name))
+}
+
+/// Whether bitsandbytes' scales stay quantised. From 0.8 on vLLM brings them back to numbers while loading (`bitsandbytes_loader.py`,
+/// `_dequantize_dq`), unless the program around it undoes that, as Unsloth does.
+#[must_use]
+pub fn keeps_nested_scales(settings: &Settings, version: Version) -> bool {
+    chosen(settings, "bnb-4bit-use-double-quant").unwrap_or(version < Version::new(0, 8, 0))
 }
 
 /// Whether a switch is on.
