@@ -136,7 +136,7 @@ fn transformers_runs(all: bool) {
     for row in corpus::rows("runs/others.jsonl") {
         let Some(run) = runs::run(&row) else { continue };
         let id = row["model"].as_str().unwrap();
-        let Some(Ok(model)) = corpus::model_or_sibling(id) else {
+        let Some(Ok(model)) = corpus::published_model(id) else {
             unread += 1;
             continue;
         };

@@ -47,7 +47,7 @@ impl Ledger<'_> {
 
     /// A card's ledger.
     pub(super) fn rank(&self, part: CardShare<'_>) -> RankPlan {
-        let changes = kernels::changes(&part.tensors, self.model, self.options);
+        let changes = kernels::changes(&part.tensors, self.model, self.options, self.version);
         let own = layers(&part.tensors);
         let computing = IndexSet::from_indices(own.iter().chain(part.visiting.0.iter()));
         let groups = self.groups(&computing);
@@ -64,7 +64,7 @@ impl Ledger<'_> {
             layers: first..own.iter().last().map_or(first, |last| last + 1),
             card: part.index as usize,
             budget: None,
-            load_peak: loading::peak(&totals, part.card, self.options, self.version),
+            load_peak: loading::peak(self.model, &totals, part.card, self.options, self.version),
             kv: [kv; 3],
             kv_line: Line {
                 account: Account::Budget,
