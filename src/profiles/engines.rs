@@ -11,8 +11,30 @@ use crate::units::{Basis, Bytes, Estimate, Formula};
 pub struct VllmProfile {
     /// The newest version these constants are for.
     pub newest: String,
+    /// Largest images, by model.
+    pub images: Vec<ImageItem>,
     /// Eras, oldest first.
     pub eras: Vec<VllmEra>,
+}
+
+/// The largest image that models of some classes take.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageItem {
+    /// Classes, as in `architectures`.
+    pub architectures: Vec<String>,
+    /// Patches that the tower sees.
+    pub patches: u64,
+    /// Rows that the text model takes over.
+    pub tokens: u64,
+    /// Numbers of one patch's pixels.
+    pub inputs: u64,
+    /// Whether the tower rotates queries and keys, which it does in float32.
+    pub rotated: bool,
+    /// Whether videos of that size are another kind of input.
+    pub videos: bool,
+    /// Where it is from.
+    pub source: String,
 }
 
 /// vLLM's constants from one version on.
@@ -381,6 +403,8 @@ struct File {
     schema: u32,
     engine: String,
     newest: String,
+    #[serde(rename = "image")]
+    images: Vec<ImageItem>,
     #[serde(rename = "era")]
     eras: Vec<Changes>,
 }
@@ -438,7 +462,7 @@ fn read(text: &str) -> Result<VllmProfile, String> {
             changes.over(eras.last()).ok_or_else(|| format!("era {first} lacks a group and has no era before"))?;
         eras.push(era);
     }
-    Ok(VllmProfile { newest: file.newest, eras })
+    Ok(VllmProfile { newest: file.newest, images: file.images, eras })
 }
 
 static VLLM: LazyLock<Result<VllmProfile, String>> =

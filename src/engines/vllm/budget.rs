@@ -252,6 +252,8 @@ impl<'a> Start<'a> {
             dtype: self.dtype,
             samples,
             images: self.images,
+            images_only: options::without_videos(self.settings),
+            tower_whole: options::tower_whole(self.settings) || self.model.architecture.starts_with("Gemma4"),
             flashinfer: options::chosen(self.settings, options::FLASHINFER_SAMPLER),
         };
         let ledger = Ledger {

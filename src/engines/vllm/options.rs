@@ -125,6 +125,20 @@ pub fn speculation(settings: &Settings) -> Result<Option<Speculation>, EngineErr
     })
 }
 
+/// Whether prompts may hold no videos.
+#[must_use]
+pub fn without_videos(settings: &Settings) -> bool {
+    let limits = raw(settings, "limit-mm-per-prompt").unwrap_or_default();
+    let mut pairs = limits.split([',', '{', '}']).filter_map(|part| part.split_once(['=', ':']));
+    pairs.any(|(kind, limit)| kind.trim().trim_matches('"') == "video" && limit.trim() == "0")
+}
+
+/// Whether every rank runs the whole vision tower (`--mm-encoder-tp-mode data`).
+#[must_use]
+pub fn tower_whole(settings: &Settings) -> bool {
+    raw(settings, "mm-encoder-tp-mode") == Some("data")
+}
+
 /// Whether images (and audio) are left out of the profiling run: no items allowed, or profiling of them skipped.
 #[must_use]
 pub fn without_images(settings: &Settings) -> bool {
@@ -172,6 +186,8 @@ mod tests {
         assert!(without("image=0"));
         assert!(!without(r#"{"image": 0, "video": 1}"#));
         assert!(!without("{}"));
+        assert!(without_videos(&settings(&[("limit-mm-per-prompt", r#"{"image": 1, "video": 0}"#)])));
+        assert!(!without_videos(&settings(&[("limit-mm-per-prompt", "image=0,video=10")])));
         assert!(without_images(&settings(&[("language-model-only", "true")])));
     }
 }

@@ -2,6 +2,7 @@
 
 mod experts;
 mod graphs;
+mod images;
 
 pub use graphs::graphs;
 
@@ -31,6 +32,10 @@ pub struct Run<'a> {
     pub samples: bool,
     /// Whether images are part of the run.
     pub images: bool,
+    /// Whether videos are left out of it.
+    pub images_only: bool,
+    /// Whether every rank holds the whole vision tower.
+    pub tower_whole: bool,
     /// Whether FlashInfer samples, where that was set (`VLLM_USE_FLASHINFER_SAMPLER`).
     pub flashinfer: Option<bool>,
 }
@@ -66,7 +71,11 @@ impl Run<'_> {
             Some((sampler, formula)) if sampler >= forward => (sampler, formula),
             _ => (forward, forward_rule),
         };
-        let expected = peak + images + kept;
+        let tower = if self.images { self.image_pass(era.scheduler.whole_prompts) } else { None };
+        let (expected, formula) = match tower {
+            Some((tower, formula)) if tower > peak + images + kept => (tower, formula),
+            _ => (peak + images + kept, formula),
+        };
         let spread = if self.images {
             constants.images
         } else if experts > Bytes::ZERO {
@@ -74,7 +83,7 @@ impl Run<'_> {
         } else {
             constants.text
         };
-        bounded(expected, worst.max(peak) + images + kept, spread, formula)
+        bounded(expected, expected.max(worst + images + kept), spread, formula)
     }
 
     /// Bytes of the sampler per sequence and word, and those of the other sampler where it cannot be told which one runs.
@@ -159,8 +168,8 @@ impl Run<'_> {
 
 /// Whether a model sees images (or hears).
 ///
-/// The pass over its largest item is not computed: towers differ too much. What the sampler leaves free usually covers it, and the bounds of
-/// such models are wide. A formula for it belongs beside [`Run::activation`], as a third pass.
+/// The pass over its largest image is computed for the classes whose largest image the profile knows; a video may be larger still, which the
+/// bounds of such models allow for.
 #[must_use]
 pub fn sees_images(model: &Model) -> bool {
     model.modules.iter().any(|module| module.part == Part::Vision)
