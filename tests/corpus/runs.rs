@@ -85,6 +85,17 @@ pub fn bounds(plan: &EnginePlan) -> [Bytes; 2] {
     })
 }
 
+/// What the steps after the prompt take: the same with the low end of activations, which is that of decoding.
+pub fn steps(plan: &EnginePlan) -> Bytes {
+    let low = |rank: &RankPlan| {
+        let lines = rank.lines.iter().filter(|l| l.component == Component::Activation);
+        let growing = |l: &shardfit::engines::Line| l.what == "activations and logits above the cache";
+        let lines: Bytes = lines.map(|l| if growing(l) { l.estimate.low } else { l.estimate.expected }).sum();
+        lines + rank.expected(Component::Weights) + rank.expected(Component::KvCache)
+    };
+    plan.ranks.iter().map(low).sum()
+}
+
 /// Weights and cache alone: what is held after the last step.
 pub fn held(plan: &EnginePlan) -> Bytes {
     let counted = [Component::Weights, Component::KvCache];

@@ -193,6 +193,9 @@ impl Compared {
 
     /// Memory outside the tensor allocator.
     pub fn non_torch(&self) -> Option<Figure> {
+        if !self.card_known {
+            return None;
+        }
         let outside = |l: &shardfit::engines::Line| {
             l.account == Account::Budget && matches!(l.component, Component::Context | Component::Communication)
         };
@@ -204,9 +207,15 @@ impl Compared {
         self.figure("graph_gib", sum(self.rank(), |l| l.component == Component::CudaGraph))
     }
 
+    fn inferred(&self, field: &str) -> bool {
+        self.row["inferred"].as_array().is_some_and(|fields| fields.iter().any(|f| f.as_str() == Some(field)))
+    }
+
     /// "Available KV cache memory": the poorest rank's. Only where the card and the share of it are stated.
     pub fn pool(&self) -> Option<Figure> {
-        if !self.card_known || self.row["gpu_memory_utilization"].is_null() {
+        let card = self.card_known && (!self.inferred("gpu") || self.row["gpu_total_gib"].is_number());
+        let share = self.row["gpu_memory_utilization"].is_number() && !self.inferred("gpu_memory_utilization");
+        if !(card && share) {
             return None;
         }
         let left = |demand: Demand| {
