@@ -1,6 +1,6 @@
 //! Published start-ups of vLLM beside their plans.
-
 #![allow(dead_code, reason = "the test of the headline figures and the document use a part each")]
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 

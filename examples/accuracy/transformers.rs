@@ -1,4 +1,5 @@
 //! Published runs of Transformers beside their plans.
+#![allow(dead_code, reason = "the test of the headline figures uses a part")]
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -134,7 +135,6 @@ pub fn tables(all: bool) -> String {
 }
 
 /// Planned runs, the share of them within 10 %, and the share covered.
-#[allow(dead_code, reason = "for the test of the headline figures")]
 pub fn headline() -> (usize, f64, f64) {
     let (peaks, _) = peaks();
     let share = |of: &dyn Fn(&Peak) -> bool| peaks.iter().filter(|p| of(p)).count() as f64 / peaks.len() as f64;

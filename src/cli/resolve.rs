@@ -137,7 +137,7 @@ fn from_source(source: sources::ModelSource, path: &Path) -> Result<ResolvedMode
     let (model, assumptions) = read_model(&source).map_err(bad_config)?;
     let model = match &source.id {
         Some(id) => model.named(id.clone()),
-        None => model.named(folder_name(path)),
+        None => model.named(local_name(&source.origin, path)),
     };
     let mut notes = source.notes;
     let is_assumed = !assumptions.is_empty();
@@ -179,6 +179,14 @@ fn stored(checkpoint: &Checkpoint) -> impl Iterator<Item = (&str, DType, &[u64])
     checkpoint.tensors().iter().map(|t| (t.name.as_str(), t.dtype, t.shape.as_slice()))
 }
 
+/// What to call a model without an id: a config under a name of its own is named after its model, all else after its folder.
+fn local_name(origin: &Origin, path: &Path) -> String {
+    match (origin, path.file_stem()) {
+        (Origin::ConfigFile(_), Some(stem)) if stem != "config" => stem.to_string_lossy().into_owned(),
+        _ => folder_name(path),
+    }
+}
+
 /// The last component of a path that names the model rather than a file in it.
 fn folder_name(path: &Path) -> String {
     let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
@@ -190,10 +198,9 @@ fn bad_config(error: ConfigError) -> Problem {
     match error {
         ConfigError::UnknownArchitecture(_) => Problem::cannot_tell(&error)
             .hint("name the checkpoint's folder or Hub id: with the headers of its tensors it is planned by their names and shapes"),
-        ConfigError::Missing { .. } => Problem::cannot_tell(&error).hint("complete the config from the model's publisher"),
         ConfigError::UnknownQuantization(_) => Problem::usage(&error)
             .hint("correct `quant_method`, or remove `quantization_config` to plan the model unquantised"),
-        ConfigError::NoArchitecture => Problem::usage(&error).hint("complete the config from the model's publisher"),
+        ConfigError::Missing { .. } | ConfigError::NoArchitecture => Problem::usage(&error).hint("complete the config from the model's publisher"),
         _ => Problem::usage(&error).hint("correct the config, or download it again from the model's publisher"),
     }
 }
@@ -208,9 +215,41 @@ pub fn fleet(flags: &FleetFlags, mask: Option<&str>) -> Result<Fleet, Problem> {
         None => FleetSpec::Live,
     };
     match spec {
-        FleetSpec::Live => live_fleet(mask, flags.gpus.is_some()),
-        FleetSpec::Listed(_) => resolve(&spec, &GpuCatalogue::built_in()).map_err(bad_fleet),
+        FleetSpec::Live => live_fleet(mask, flags),
+        FleetSpec::Listed(_) => resolve(&spec, &catalogue(flags)?).map_err(bad_fleet),
     }
+}
+
+/// Largest profile read: they are a page long.
+const LARGEST_PROFILE: u64 = 1 << 20;
+
+/// The built-in card profiles and those of `--profile-dir`.
+///
+/// # Errors
+/// When the folder cannot be read, or one of its profiles does not parse.
+pub fn catalogue(flags: &FleetFlags) -> Result<GpuCatalogue, Problem> {
+    let Some(folder) = &flags.profile_dir else { return Ok(GpuCatalogue::built_in()) };
+    let folder = folder.join("gpus");
+    let unreadable = |path: &Path, error: &dyn std::fmt::Display| {
+        Problem::usage(format!("`{}` cannot be read: {error}", path.display()))
+            .hint("`--profile-dir FOLDER` takes card profiles from `FOLDER/gpus/*.toml`")
+    };
+    let entries = std::fs::read_dir(&folder).map_err(|error| unreadable(&folder, &error))?;
+    let mut paths: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    paths.sort();
+    let mut texts = Vec::new();
+    for path in &paths {
+        let size = std::fs::metadata(path).map_err(|error| unreadable(path, &error))?.len();
+        if size > LARGEST_PROFILE {
+            return Err(unreadable(path, &format!("it has {size} bytes, and a profile has at most {LARGEST_PROFILE}")));
+        }
+        let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
+        texts.push((path.file_stem().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default(), text));
+    }
+    GpuCatalogue::with_texts(texts.iter().map(|(name, text)| (name.as_str(), text.as_str()))).map_err(|error| {
+        Problem::usage(error).hint("the built-in profiles show the fields: `shardfit profiles show a10`")
+    })
 }
 
 fn bad_fleet(error: ResolveError) -> Problem {
@@ -223,7 +262,8 @@ fn bad_fleet(error: ResolveError) -> Problem {
     }
 }
 
-fn live_fleet(mask: Option<&str>, asked: bool) -> Result<Fleet, Problem> {
+fn live_fleet(mask: Option<&str>, flags: &FleetFlags) -> Result<Fleet, Problem> {
+    let asked = flags.gpus.is_some();
     let no_driver = |error: &ProbeError| {
         let problem = Problem::cannot_tell(error);
         match error.hint() {
@@ -243,7 +283,7 @@ fn live_fleet(mask: Option<&str>, asked: bool) -> Result<Fleet, Problem> {
     if visible.ordinals.is_empty() {
         return Err(Problem::cannot_tell("no card is visible: CUDA_VISIBLE_DEVICES hides all of them"));
     }
-    resolve_snapshot(&snapshot, &visible, FleetSource::Live, &GpuCatalogue::built_in()).map_err(bad_fleet)
+    resolve_snapshot(&snapshot, &visible, FleetSource::Live, &catalogue(flags)?).map_err(bad_fleet)
 }
 
 /// Engine and version of `--engine NAME[@VERSION]`; a version from elsewhere fills in when the flag names none.
@@ -316,15 +356,27 @@ pub fn subject(model_text: Option<&str>, flags: &EngineFlags, command: &[String]
     let (engine, version) = engine_version(flags, Some(invocation.engine), elsewhere)?;
     let mut settings = invocation.settings;
     settings.overlay(typed);
+    let mut notes: Vec<String> = invocation.warnings.iter().map(ToString::to_string).collect();
+    notes.extend(read_draft(engine, &mut settings));
     Ok(Subject {
         model: model(&name)?,
         engine,
         version,
         settings,
-        notes: invocation.warnings.iter().map(ToString::to_string).collect(),
+        notes,
         template: Some(invocation.template),
         mask: invocation.visible_devices,
     })
+}
+
+/// Reads the draft model that settings name; what stands in the way comes back for the reader, and the plan goes on without it.
+fn read_draft(engine: &dyn Engine, settings: &mut Settings) -> Option<String> {
+    let name = engine.draft(settings)?;
+    match model(&name) {
+        Ok(draft) => settings.draft_model = Some(Box::new(draft.model)),
+        Err(problem) => return Some(format!("draft model: {}", problem.message)),
+    }
+    None
 }
 
 /// A Python script: the literal arguments of its call that loads a model; flags win over them.
@@ -338,6 +390,7 @@ fn script(path: &Path, flags: &EngineFlags, typed: Settings) -> Result<Subject, 
     settings.overlay(typed);
     let mut notes = vec![format!("read from line {} of `{}`", reading.line, path.display())];
     notes.extend(reading.notes);
+    notes.extend(read_draft(engine, &mut settings));
     Ok(Subject { model: model(&reading.model)?, engine, version, settings, notes, template: None, mask: None })
 }
 

@@ -93,6 +93,11 @@ pub trait Engine: Sync {
     /// How a user of this engine sets a knob to a value; `None` when the engine has no such knob.
     fn spell(&self, knob: Knob, value: &str) -> Option<String>;
 
+    /// The model that settings name as a draft, by the name or path it goes by there; `None` when they name none.
+    fn draft(&self, _settings: &Settings) -> Option<String> {
+        None
+    }
+
     /// Plans a deployment.
     ///
     /// # Errors

@@ -137,6 +137,8 @@ struct Start<'a> {
     stated: Option<Tokens>,
     lora: Option<options::LoraOptions>,
     draft: Draft,
+    /// The draft's weights on one rank of the last stage.
+    draft_bytes: Option<Bytes>,
     images: bool,
 }
 
@@ -168,6 +170,14 @@ impl<'a> Start<'a> {
             Some(fraction) => fraction,
             None => Fraction::new(era.budget.memory_fraction).map_err(|e| EngineError::Unknown(e.to_string()))?,
         };
+        let draft = draft::of(settings)?;
+        let draft_bytes = match &draft {
+            Draft::Model(model) => {
+                let layout = Layout { tp: options::draft_ranks(settings)?.unwrap_or(layout.tp), ..layout };
+                Some(draft::bytes(model, layout, dtype, card, release)?)
+            }
+            Draft::None | Draft::Unknown(_) => None,
+        };
         Ok(Self {
             model,
             settings,
@@ -182,7 +192,8 @@ impl<'a> Start<'a> {
             fraction,
             stated,
             lora: options::lora(settings, era.lora_extra_vocabulary)?,
-            draft: draft::of(settings)?,
+            draft,
+            draft_bytes,
             images: sees_images(model) && !options::without_images(settings),
         })
     }
@@ -215,7 +226,7 @@ impl<'a> Start<'a> {
     }
 
     /// What comes with the weights: adapters' buffers and a draft.
-    fn extras(&self, stage: &Stage, card: &Card) -> Vec<(&'static str, Bytes)> {
+    fn extras(&self, stage: &Stage) -> Vec<(&'static str, Bytes)> {
         let mut extras = Vec::new();
         if let Some(options) = &self.lora {
             let bytes = lora::bytes(self.model, self.layout, &self.rules, stage, options, self.dtype);
@@ -223,12 +234,7 @@ impl<'a> Start<'a> {
             let wrapped = lora::vocabulary(self.model, stage, options, self.dtype);
             extras.push(("LoRA adapters", bytes + vocabulary + wrapped));
         }
-        if let Draft::Model(model) = &self.draft
-            && stage.head
-            && let Some(totals) = draft::totals(model, self.layout, self.dtype, card, self.release)
-        {
-            extras.push(("draft model", totals.resident));
-        }
+        extras.extend(self.draft_bytes.filter(|_| stage.head).map(|bytes| ("draft model", bytes)));
         extras
     }
 
@@ -262,7 +268,7 @@ impl<'a> Start<'a> {
             card,
             totals: &tensors.totals,
             allocated: tensors.allocated,
-            extras: self.extras(stage, card),
+            extras: self.extras(stage),
             length: self.stated.map_or(0, |tokens| tokens.0),
             eager: self.settings.enforce_eager == Some(true),
         };

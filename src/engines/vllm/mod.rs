@@ -21,7 +21,7 @@ pub mod sharding;
 mod stages;
 mod words;
 
-use super::{Deployment, Engine, EngineError, EnginePlan, Knob, RankShard, Version};
+use super::{Deployment, Engine, EngineError, EnginePlan, Knob, RankShard, Settings, Version};
 
 pub use kv::KvLayout;
 pub use options::FLASHINFER_SAMPLER;
@@ -58,6 +58,13 @@ impl Engine for Vllm {
             Knob::DeviceMap | Knob::MaxMemory => return None,
         };
         Some(format!("--{flag} {value}"))
+    }
+
+    fn draft(&self, settings: &Settings) -> Option<String> {
+        match options::speculation(settings) {
+            Ok(Some(options::Speculation::Draft(id))) => Some(id),
+            _ => None,
+        }
     }
 
     fn plan(&self, deployment: &Deployment<'_>) -> Result<EnginePlan, EngineError> {

@@ -3,6 +3,7 @@
 use super::columns::{Align, columns};
 use super::style::{DIM, GREEN, RED, RESET, YELLOW};
 use crate::report::{PlanReport, RankReport, WeakestLine};
+use crate::units::Bytes;
 
 /// Rank rows shown before the rest is summed up in words.
 const RANK_ROWS: usize = 8;
@@ -136,6 +137,9 @@ fn capacity(report: &PlanReport) -> Vec<String> {
     }
     if let Some(cards) = capacity.fewest_cards_that_fit {
         parts.push(format!("fewest cards {cards}"));
+    }
+    if let Some(bytes) = report.host.offload_bytes.filter(|bytes| *bytes > Bytes::ZERO) {
+        parts.push(format!("host memory {bytes:.2}"));
     }
     if parts.is_empty() { Vec::new() } else { vec![parts.join(" · ")] }
 }
