@@ -26,6 +26,7 @@ mod words;
 use super::{Deployment, Engine, EngineError, EnginePlan, Knob, RankShard, Settings, Version};
 
 pub use kv::KvLayout;
+pub use options::FLASHINFER_SAMPLER;
 pub use pages::PageOptions;
 pub use release::Release;
 

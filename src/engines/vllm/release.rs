@@ -27,6 +27,8 @@ pub struct Release {
     pub compressed_cache_scales: bool,
     /// Slices of experts that cut a group of compressed-tensors are refused (`compressed_tensors_moe_wna16_marlin.py`).
     pub refuses_cut_expert_groups: bool,
+    /// Scales of bitsandbytes' 4-bit weights stay quantised themselves.
+    pub nested_scales: bool,
     /// Rows of the rotary table of a vision tower, where it is a table and not the frequencies alone (`layers/rotary_embedding/`).
     pub vision_table_rows: Option<u64>,
     /// Layers that attend within chunks are grouped apart from full attention; else all count as full (`v1/core/kv_cache_utils.py`).
@@ -58,6 +60,7 @@ impl Release {
             awq_by_kernel: late,
             compressed_cache_scales: late,
             refuses_cut_expert_groups: late,
+            nested_scales: !from(8),
             vision_table_rows: late.then_some(8192),
             chunked_apart: late,
             window_block_size: late.then_some(16),
