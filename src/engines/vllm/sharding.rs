@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Release, after_load, buffers, deepseek_v4, fallback, stages};
+use super::{Release, after_load, buffers, deepseek_v4, fallback, methods, stages};
 use crate::model::{Model, Role};
 use crate::sharding::{
     ExpertPadding, ExpertRule, Fusion, Generated, Layout, ShardError, ShardingRules, Split, TabledBuffer,
@@ -28,6 +28,7 @@ pub fn rules(
         return Err(ShardError::QuantizationState { tp: u64::from(layout.tp) });
     }
     fallback::check(model, layout, release)?;
+    methods::check(model, release)?;
     // With several replicas the shared experts work on each rank's own tokens, whole (`config/parallel.py`, `use_sequence_parallel_moe`).
     let whole_shared = layout.ep && layout.tp > 1 && layout.dp > 1;
     let shared = |split| if whole_shared { Split::Replicated } else { split };
