@@ -4,6 +4,7 @@ mod architectures;
 mod cache;
 mod checkpoint;
 pub mod config;
+mod draft;
 mod index;
 mod inventory;
 mod module;
@@ -69,6 +70,8 @@ pub struct Model {
     pub caches: Vec<CacheGroup>,
     /// Quantisation of the checkpoint.
     pub quantization: Option<Quantization>,
+    /// Layers after the last that predict further tokens (MTP), which engines build when they draft with them.
+    pub draft_layers: u32,
     /// Formats of matrices that are not quantised.
     plain: Format,
 }
@@ -133,6 +136,7 @@ impl Model {
         let family = architectures::family(&fields)?;
         let mut model = (family.build)(&fields)?;
         consistent(&fields, &model)?;
+        model.draft_layers = draft::layers(&fields.text(), model.layers)?;
         model.quantization = Quantization::from_config(&fields, quantization, &mut model.modules)?;
         Ok(model)
     }
