@@ -403,7 +403,7 @@ struct File {
     schema: u32,
     engine: String,
     newest: String,
-    #[serde(rename = "image")]
+    #[serde(rename = "image", default)]
     images: Vec<ImageItem>,
     #[serde(rename = "era")]
     eras: Vec<Changes>,
