@@ -179,7 +179,7 @@ fn placement(files: &[SourceFile], ranks: usize, devices: &[usize]) -> Placement
 
 fn run_load(placement: &Placement, cards: &dyn Cards) -> f64 {
     let options = LoadOptions { verify: Verify::None, ..LoadOptions::default() };
-    let outcome = load(placement, cards, &Disk, &options, &Progress::new(placement), &Unobserved).unwrap();
+    let outcome = load(placement, cards, &Disk::default(), &options, &Progress::new(placement), &Unobserved).unwrap();
     outcome.gigabytes_per_second().unwrap()
 }
 

@@ -54,7 +54,7 @@
 //!
 //! let cards = HostCards::new(&[Bytes::kib(4), Bytes::kib(4)]);
 //! let progress = Progress::new(&placement);
-//! let outcome = load(&placement, &cards, &Disk, &LoadOptions::default(), &progress, &Unobserved)?;
+//! let outcome = load(&placement, &cards, &Disk::default(), &LoadOptions::default(), &progress, &Unobserved)?;
 //! assert_eq!((outcome.read, outcome.placed()), (Bytes(24), Bytes(24)));
 //! assert_eq!(outcome.verification.map(|verification| verification.compared), Some(Bytes(24)));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -66,8 +66,10 @@
 
 mod cast;
 mod check;
+mod checksum;
 mod chunks;
 pub mod device;
+mod disk;
 mod error;
 mod host_memory;
 mod job;
@@ -81,6 +83,7 @@ mod run;
 mod sample;
 mod scatter;
 pub mod staging;
+mod sums;
 mod verify;
 
 pub use cast::Cast;

@@ -86,18 +86,20 @@ impl Run<'_> {
     fn steps(&mut self) -> Result<(), Fault> {
         check(self.placement, self.cards.len())?;
         let pack_below = self.options.pack_below.unwrap_or_else(|| self.cards.pack_below());
-        let plan = StagingPlan::divide(
-            self.options.staging,
-            self.options.worker_count(),
-            packs(self.placement, pack_below),
-            self.options.buffer.unwrap_or_else(|| self.cards.best_buffer()),
-        )?;
-        let LoadOutcome { workers, buffer, staging, .. } = &mut self.outcome;
-        (*workers, *buffer, *staging) = (plan.workers, Bytes(plan.buffer as u64), plan.total());
         let files = Files::open(self.storage, &self.placement.files).map_err(|error| {
             let file = Some(error.path().to_path_buf());
             Fault::new(error, FailedAt { file, ..FailedAt::default() })
         })?;
+        let direct = files.direct();
+        let plan = StagingPlan::divide(
+            self.options.staging,
+            self.options.worker_count(direct.0 > 0),
+            packs(self.placement, pack_below),
+            self.options.buffer.unwrap_or_else(|| best_buffer(self.cards, direct.0 > 0)),
+        )?;
+        let LoadOutcome { workers, buffer, staging, direct_files, .. } = &mut self.outcome;
+        (*workers, *buffer, *staging) = (plan.workers, Bytes(plan.buffer as u64), plan.total());
+        *direct_files = direct;
         self.check_host(plan.total())?;
         self.reached(Phase::Checked)?;
 
@@ -140,7 +142,7 @@ impl Run<'_> {
         staging: &mut [WorkerStaging],
         devices: &BTreeMap<usize, Arc<dyn Device>>,
     ) -> Result<(), Fault> {
-        job.stream(staging)?;
+        let sent = job.stream(staging)?;
         for (rank, arena) in job.arenas.iter().enumerate() {
             arena.synchronize().map_err(|error| job.device_fault(error, rank, usize::MAX, None))?;
         }
@@ -153,7 +155,7 @@ impl Run<'_> {
 
         if self.options.verify != Verify::None {
             let started = Instant::now();
-            let findings = verify(job, staging)?;
+            let findings = verify(job, staging, sent.as_ref())?;
             if let Some(first) = findings.mismatch(job) {
                 // A file that was written to since would look like a fault of the card.
                 self.unchanged(job)?;
@@ -267,6 +269,12 @@ impl Run<'_> {
     }
 }
 
+/// The buffer that suits the cards; reads around the page cache have no read-ahead, and want to be long.
+fn best_buffer(cards: &dyn Cards, direct: bool) -> Bytes {
+    const DIRECT: Bytes = Bytes::mib(4);
+    if direct { cards.best_buffer().max(DIRECT) } else { cards.best_buffer() }
+}
+
 fn device_fault(error: DeviceError, rank: &RankPlacement, tensor: Option<String>) -> Fault {
     Fault::new(error, FailedAt { rank: Some(rank.rank), tensor, file: None })
 }
@@ -309,6 +317,7 @@ fn empty_outcome(placement: &Placement, kind: DeviceKind) -> LoadOutcome {
         workers: 0,
         buffer: Bytes::ZERO,
         staging: Bytes::ZERO,
+        direct_files: (0, 0),
         read: Bytes::ZERO,
         seconds: None,
         ranks,

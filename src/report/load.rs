@@ -70,6 +70,10 @@ pub struct ReadReport {
     pub buffer_bytes: Bytes,
     /// Reading threads.
     pub workers: u32,
+    /// Files read around the page cache (direct I/O).
+    pub direct_files: u32,
+    /// Files read through the page cache.
+    pub buffered_files: u32,
 }
 
 /// One rank.
@@ -132,7 +136,7 @@ pub struct PhaseReport {
 /// What was compared.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct VerificationReport {
-    /// `none`, `sample` or `full`.
+    /// `none`, `sample`, `checksum` or `full`.
     pub mode: String,
     /// Whether all that was compared was equal; `null` when nothing was.
     pub verified: Option<bool>,

@@ -334,7 +334,7 @@ pub fn load_and_keep<C: Cards>(
     options: &LoadOptions,
 ) -> Result<(LoadOutcome, Vec<Vec<u8>>), Box<LoadFailure>> {
     let cards = Keeping::new(cards);
-    let outcome = load(placement, &cards, &Disk, options, &Progress::new(placement), &Unobserved)?;
+    let outcome = load(placement, &cards, &Disk::default(), options, &Progress::new(placement), &Unobserved)?;
     let kept = std::mem::take(&mut *cards.kept.lock().unwrap());
     Ok((outcome, kept))
 }

@@ -27,7 +27,15 @@ pub fn load_text(report: &LoadReport) -> String {
     lines.extend(not_exercised(report));
     let rate = report.read.gigabytes_per_second.map(|r| format!(" at {r:.2} GB/s")).unwrap_or_default();
     let seconds = report.read.seconds.map(|s| format!(" in {s:.2} s")).unwrap_or_default();
-    lines.push(format!("read {} once{seconds}{rate}, staging {}", report.read.file_bytes, report.read.staging_bytes));
+    let way = match (report.read.direct_files, report.read.buffered_files) {
+        (0, _) => "through the page cache".to_owned(),
+        (_, 0) => "around the page cache".to_owned(),
+        (direct, buffered) => format!("{direct} files around the page cache and {buffered} through it"),
+    };
+    lines.push(format!(
+        "read {} once{seconds}{rate}, {way}; {} readers, staging {}",
+        report.read.file_bytes, report.read.workers, report.read.staging_bytes
+    ));
     lines.push(match report.verification.verified {
         Some(true) => format!(
             "verified ({}): {} read back and equal",

@@ -4,6 +4,7 @@ mod cards;
 mod report;
 mod watch;
 
+use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -15,7 +16,7 @@ use super::plan::refused;
 use crate::cli::args::DeploymentFlags;
 use crate::cli::{Exit, Format, Output, Problem, resolve};
 use crate::engines::{Deployment, RankShard};
-use crate::loader::reader::Disk;
+use crate::loader::reader::{Disk, Io};
 use crate::loader::{LoadError, LoadFailure, LoadOptions, Progress, Verify, load};
 use crate::placement::{Placement, RankRequest, place};
 use crate::planning::{self, PlanRequest};
@@ -43,6 +44,12 @@ pub struct LoadArgs {
     /// Host memory for reading and sending, all buffers together
     #[arg(long, value_name = "SIZE", default_value = "128MiB")]
     pub staging: Bytes,
+    /// How files are read: `auto` goes around the page cache where the file system offers that and the file is not cached already
+    #[arg(long, value_name = "auto|direct|buffered", default_value = "auto")]
+    pub io: Io,
+    /// Threads that read, pack and send [default: by cores, at most 8]
+    #[arg(long, value_name = "N")]
+    pub readers: Option<NonZero<usize>>,
     /// Largest difference between predicted and observed that counts as agreement
     #[arg(long, value_name = "PERCENT", default_value = "2%", value_parser = percent)]
     pub tolerance: Fraction,
@@ -72,8 +79,10 @@ pub enum VerifyChoice {
     /// Parts of every tensor, the same ones each time.
     #[default]
     Sample,
-    /// Every byte.
+    /// Every byte, with the files read a second time.
     Full,
+    /// Every byte, by checksums taken on the way.
+    Checksum,
     /// Nothing.
     None,
 }
@@ -165,10 +174,12 @@ fn execute(
     }
     let options = LoadOptions {
         staging: args.staging,
+        workers: args.readers.map(NonZero::get),
         verify: match args.verify {
             VerifyChoice::None => Verify::None,
             VerifyChoice::Sample => Verify::Sample,
             VerifyChoice::Full => Verify::Full,
+            VerifyChoice::Checksum => Verify::Checksum,
         },
         cancel: Arc::clone(&cancel),
         ..LoadOptions::default()
@@ -177,7 +188,7 @@ fn execute(
     let nvml = Nvml::open(backend);
     let title = plan.model.id.clone().unwrap_or_else(|| plan.model.architecture.clone());
     let result = std::thread::scope(|scope| {
-        let work = scope.spawn(|| load(placement, backend.cards(), &Disk, &options, &progress, &nvml));
+        let work = scope.spawn(|| load(placement, backend.cards(), &Disk { io: args.io }, &options, &progress, &nvml));
         let watcher = Watcher { progress: &progress, cancel: &cancel, title: &title, backend };
         let drawn = if args.tui { watcher.screen(&work) } else { watcher.bars(&work, output.interactive) };
         match (work.join(), drawn) {
@@ -196,7 +207,7 @@ fn exit_of(failure: &LoadFailure) -> Exit {
     use crate::loader::device::DeviceError;
     match &failure.error {
         LoadError::Device(DeviceError::OutOfMemory { .. }) => Exit::DoesNotFit,
-        LoadError::Mismatch { .. } => Exit::Disagrees,
+        LoadError::Mismatch { .. } | LoadError::Checksum { .. } => Exit::Disagrees,
         LoadError::Placement(_) | LoadError::Options(_) | LoadError::Read(_) => Exit::Usage,
         LoadError::Device(_)
         | LoadError::HostMemory { .. }

@@ -59,6 +59,9 @@ impl Loaded<'_> {
                 staging_bytes: outcome.staging,
                 buffer_bytes: outcome.buffer,
                 workers: u32::try_from(outcome.workers).unwrap_or(u32::MAX),
+                direct_files: u32::try_from(outcome.direct_files.0).unwrap_or(u32::MAX),
+                buffered_files: u32::try_from(outcome.direct_files.1.saturating_sub(outcome.direct_files.0))
+                    .unwrap_or(u32::MAX),
             },
             ranks: self.ranks(outcome),
             cards: outcome.devices.iter().map(|device| self.card(device)).collect(),
