@@ -23,7 +23,7 @@ use shardfit::loader::staging::StagingBuffer;
 use shardfit::loader::{LoadOptions, Progress, Unobserved, Verify, load};
 use shardfit::model::Part;
 use shardfit::placement::{
-    Destination, FileRange, PlacedTensor, Placement, RankPlacement, SourceFile, SourceRead, StridedCopy,
+    Destination, FileRange, PlacedTensor, Placement, RankPlacement, RankPool, SourceFile, SourceRead, StridedCopy,
 };
 use shardfit::units::{Bytes, DType};
 
@@ -120,6 +120,7 @@ fn placement(files: &[SourceFile], ranks: usize, devices: &[usize]) -> Placement
         device,
         arena: Bytes::ZERO,
         tensors: Vec::new(),
+        pool: RankPool::default(),
     };
     let mut placed: Vec<_> = devices.iter().enumerate().map(rank).collect();
     let mut reads = Vec::new();

@@ -272,7 +272,9 @@ fn a_file_written_to_after_the_load_is_no_fault_of_the_card() {
 
 #[test]
 fn cancelling_at_any_step_frees_everything() {
-    for at in [Phase::Checked, Phase::Opened, Phase::Allocated, Phase::Loaded, Phase::Verified] {
+    for at in
+        [Phase::Checked, Phase::Opened, Phase::Allocated, Phase::Loaded, Phase::Verified, Phase::Pooled, Phase::Peak]
+    {
         let fixture = tensor_parallel(2, &[0, 1]);
         let options = options();
         let cancel = Arc::clone(&options.cancel);

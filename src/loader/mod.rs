@@ -11,7 +11,7 @@
 //! use shardfit::loader::{LoadOptions, Progress, Unobserved, load};
 //! use shardfit::model::Part;
 //! use shardfit::placement::{
-//!     Destination, FileRange, PlacedTensor, Placement, RankPlacement, SourceFile, SourceRead, StridedCopy,
+//!     Destination, FileRange, PlacedTensor, Placement, RankPlacement, RankPool, SourceFile, SourceRead, StridedCopy,
 //! };
 //! use shardfit::units::{Bytes, DType};
 //!
@@ -41,7 +41,7 @@
 //!     bytes: Bytes(12),
 //!     fills: Vec::new(),
 //! };
-//! let rank = |rank, device| RankPlacement { rank, device, arena: Bytes(12), tensors: vec![tensor.clone()] };
+//! let rank = |rank, device| RankPlacement { rank, device, arena: Bytes(12), tensors: vec![tensor.clone()], pool: RankPool::default() };
 //! let placement = Placement {
 //!     files: vec![SourceFile { path, size: Bytes(24) }],
 //!     ranks: vec![rank(0, 0), rank(1, 1)],
@@ -71,6 +71,7 @@ mod chunks;
 pub mod device;
 mod disk;
 mod error;
+mod generated;
 mod host_memory;
 mod job;
 mod options;
@@ -89,6 +90,7 @@ mod verify;
 pub use cast::Cast;
 pub use check::InvalidPlacement;
 pub use error::{FailedAt, LoadError, LoadFailure};
+pub use generated::Generated;
 pub use host_memory::{MemoryBound, MemoryOrigin, available as available_host_memory};
 pub use options::{LoadOptions, OptionsError, Verify};
 pub use outcome::{DeviceOutcome, LoadOutcome, RankOutcome, Verification};

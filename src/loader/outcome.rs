@@ -55,6 +55,10 @@ pub struct RankOutcome {
     pub seconds: Option<f64>,
     /// Bytes compared with the files.
     pub compared: Bytes,
+    /// Bytes of its KV pool.
+    pub pooled: Bytes,
+    /// Bytes of its workspace.
+    pub workspace: Bytes,
 }
 
 impl RankOutcome {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::cards::Backend;
+use super::hold::Hold;
 use crate::loader::device::{DeviceKind, Uuid};
 use crate::loader::{LoadFailure, LoadOutcome, Observer, Phase, Progress, ProgressSnapshot};
 use crate::probe::{NvmlProbe, Probe, Wanted};
@@ -70,6 +71,30 @@ impl Observer for Nvml {
             }
         }
         self.readings.lock().unwrap_or_else(PoisonError::into_inner).push((phase, cards));
+    }
+}
+
+/// Who looks on while a load goes its way: reads NVML between the steps and keeps the shards as long as was asked for.
+pub(super) struct Bystander<'a> {
+    /// NVML's account.
+    pub nvml: &'a Nvml,
+    /// How long everything is held.
+    pub hold: Option<Hold>,
+    /// Ends the holding.
+    pub stop: &'a AtomicBool,
+    /// Whether the load has the whole terminal.
+    pub screen: bool,
+}
+
+impl Observer for Bystander<'_> {
+    fn reached(&self, phase: Phase) {
+        self.nvml.reached(phase);
+    }
+
+    fn holding(&self) {
+        if let Some(hold) = self.hold {
+            hold.wait(self.stop, self.screen);
+        }
     }
 }
 
@@ -168,7 +193,8 @@ fn phase_name(now: &ProgressSnapshot) -> &'static str {
         Some(Phase::Opened) => "allocating",
         Some(Phase::Allocated) => "loading",
         Some(Phase::Loaded) => "verifying",
-        Some(Phase::Verified) => "freeing",
+        Some(Phase::Verified | Phase::Pooled) => "pool",
+        Some(Phase::Peak) => "holding",
         Some(Phase::Freed | Phase::Released) => "done",
     }
 }
