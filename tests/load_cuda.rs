@@ -98,8 +98,8 @@ fn four_ranks_on_four_cards() {
         assert!(phase(&report, card, "before")["driver_used_bytes"].is_null(), "there is no context to ask in");
     }
     for line in report["reconciliation"].as_array().unwrap() {
-        let expected = if line["line"] == "weights as constructed" { "agrees" } else { "not_exercised" };
-        assert_eq!(line["status"], expected, "{line}");
+        let made = line["line"] == "weights as constructed" || line["line"] == "unexplained";
+        assert_eq!(line["status"], if made { "agrees" } else { "not_exercised" }, "{line}");
     }
 }
 
@@ -111,7 +111,7 @@ fn the_same_on_a_terminal() {
     let shown = text(&output.stdout);
     assert!(shown.starts_with("confirmed"), "{shown}");
     for card in 0..4 {
-        assert_eq!(shown.matches(&format!("cuda:{card} ")).count(), 3, "a rank, its weights, its context: {shown}");
+        assert_eq!(shown.matches(&format!("cuda:{card} ")).count(), 4, "rank, weights, context, what is left: {shown}");
     }
     assert!(shown.contains("the CUDA driver shows 4 cards"), "{shown}");
     bench.assert_everything_returned();

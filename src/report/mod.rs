@@ -9,7 +9,8 @@ pub mod top;
 
 pub use comparison::{ComparisonReport, DifferenceReport};
 pub use load::{
-    FailureReport, LoadReport, LoadedCard, LoadedRank, PhaseReport, ReadReport, ReconciliationLine, VerificationReport,
+    BaselineReport, FailureReport, HolderReport, LoadReport, LoadedCard, LoadedRank, PhaseReport, ReadReport,
+    ReconciliationLine, VerificationReport,
 };
 pub use plan::{
     AdviceReport, CapacityReport, EngineReport, FleetReport, HostReport, KvGroupReport, LayoutReport, LineReport,

@@ -2,6 +2,7 @@
 
 mod cards;
 mod hold;
+mod nvml;
 mod report;
 mod watch;
 
@@ -13,7 +14,8 @@ use clap::{Args, ValueEnum};
 
 use self::cards::{AtHand, Backend};
 use self::hold::Hold;
-use self::watch::{Bystander, Nvml, Watcher};
+use self::nvml::Nvml;
+use self::watch::{Bystander, Watcher};
 use super::plan::refused;
 use crate::cli::args::DeploymentFlags;
 use crate::cli::{Exit, Format, Output, Problem, resolve};
@@ -174,8 +176,16 @@ pub fn run(args: &LoadArgs, output: &mut Output) -> Result<Exit, Problem> {
         // Nothing was begun that a report could tell of.
         return Err(Problem::usage(error));
     }
-    let report = report::Loaded { backend: &backend, nvml: &nvml, planned: &planned, tolerance: args.tolerance }
-        .report(plan, &result);
+    let loaded = report::Loaded {
+        backend: &backend,
+        nvml: &nvml,
+        planned: &planned,
+        placement: &placement,
+        tolerance: args.tolerance,
+        with: args.with.into(),
+        synthetic: args.synthetic,
+    };
+    let report = loaded.report(plan, &result);
     match output.format {
         Format::Json => output.json(&report),
         Format::Text | Format::Markdown => output.data(&load_text(&report)),
