@@ -13,7 +13,7 @@ pub enum ConfigError {
     #[error("the config is not a JSON object")]
     NotAnObject,
     /// A needed field is absent or null.
-    #[error("cannot tell: the config of this `{model}` model lacks `{field}`")]
+    #[error("the config of this `{model}` model lacks `{field}`")]
     Missing {
         /// `model_type` or architecture.
         model: String,

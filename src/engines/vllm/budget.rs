@@ -83,6 +83,7 @@ pub fn plan(deployment: &Deployment<'_>) -> Result<EnginePlan, EngineError> {
         refusals: sized.refusals,
         warnings: start.warnings(limit, &fleet.cards),
         assumptions: Vec::new(),
+        replicas: start.layout.dp,
     })
 }
 
@@ -136,6 +137,8 @@ struct Start<'a> {
     stated: Option<Tokens>,
     lora: Option<options::LoraOptions>,
     draft: Draft,
+    /// The draft's weights on one rank of the last stage.
+    draft_bytes: Option<Bytes>,
     images: bool,
 }
 
@@ -166,6 +169,14 @@ impl<'a> Start<'a> {
             Some(fraction) => fraction,
             None => Fraction::new(era.budget.memory_fraction).map_err(|e| EngineError::Unknown(e.to_string()))?,
         };
+        let draft = draft::of(settings)?;
+        let draft_bytes = match &draft {
+            Draft::Model(model) => {
+                let layout = Layout { tp: options::draft_ranks(settings)?.unwrap_or(layout.tp), ..layout };
+                Some(draft::bytes(model, layout, dtype, card, release)?)
+            }
+            Draft::None | Draft::Unknown(_) => None,
+        };
         Ok(Self {
             model,
             settings,
@@ -180,7 +191,8 @@ impl<'a> Start<'a> {
             fraction,
             stated,
             lora: options::lora(settings, era.lora_extra_vocabulary)?,
-            draft: draft::of(settings)?,
+            draft,
+            draft_bytes,
             images: sees_images(model) && !options::without_images(settings),
         })
     }
@@ -213,19 +225,14 @@ impl<'a> Start<'a> {
     }
 
     /// What comes with the weights: adapters' buffers and a draft.
-    fn extras(&self, stage: &Stage, card: &Card) -> Vec<(&'static str, Bytes)> {
+    fn extras(&self, stage: &Stage) -> Vec<(&'static str, Bytes)> {
         let mut extras = Vec::new();
         if let Some(options) = &self.lora {
             let bytes = lora::bytes(self.model, self.layout, &self.rules, stage, options, self.dtype);
             let vocabulary = lora::extra_vocabulary(self.model, self.layout, options, self.dtype);
             extras.push(("LoRA adapters", bytes + vocabulary));
         }
-        if let Draft::Model(model) = &self.draft
-            && stage.head
-            && let Some(totals) = draft::totals(model, self.layout, self.dtype, card, self.release)
-        {
-            extras.push(("draft model", totals.resident));
-        }
+        extras.extend(self.draft_bytes.filter(|_| stage.head).map(|bytes| ("draft model", bytes)));
         extras
     }
 
@@ -256,7 +263,7 @@ impl<'a> Start<'a> {
             card,
             totals: &tensors.totals,
             allocated: tensors.allocated,
-            extras: self.extras(stage, card),
+            extras: self.extras(stage),
             length: self.stated.map_or(0, |tokens| tokens.0),
             eager: self.settings.enforce_eager == Some(true),
         };
@@ -317,8 +324,10 @@ impl<'a> Start<'a> {
         }
         if self.layout.dp > 1 {
             warnings.push(format!(
-                "the plan is for one of the {} data-parallel replicas; each needs as many cards again",
-                self.layout.dp
+                "the plan is for one of {} data-parallel replicas, which need {} cards together; {} are named",
+                self.layout.dp,
+                self.layout.ranks().saturating_mul(self.layout.dp),
+                cards.len()
             ));
         }
         if let Draft::Unknown(why) = &self.draft {

@@ -21,7 +21,7 @@ pub mod sharding;
 mod stages;
 mod words;
 
-use super::{Deployment, Engine, EngineError, EnginePlan, Knob, RankShard, Version};
+use super::{Deployment, Engine, EngineError, EnginePlan, Knob, RankShard, Settings, Version};
 
 pub use kv::KvLayout;
 pub use pages::PageOptions;
@@ -47,6 +47,7 @@ impl Engine for Vllm {
         let flag = match knob {
             Knob::TensorParallel => "tensor-parallel-size",
             Knob::PipelineParallel => "pipeline-parallel-size",
+            Knob::DataParallel => "data-parallel-size",
             Knob::ContextLength => "max-model-len",
             Knob::MemoryFraction => "gpu-memory-utilization",
             Knob::Sequences => "max-num-seqs",
@@ -56,6 +57,13 @@ impl Engine for Vllm {
             Knob::DeviceMap | Knob::MaxMemory => return None,
         };
         Some(format!("--{flag} {value}"))
+    }
+
+    fn draft(&self, settings: &Settings) -> Option<String> {
+        match options::speculation(settings) {
+            Ok(Some(options::Speculation::Draft(id))) => Some(id),
+            _ => None,
+        }
     }
 
     fn plan(&self, deployment: &Deployment<'_>) -> Result<EnginePlan, EngineError> {
