@@ -1,6 +1,7 @@
 //! The command line: arguments in, exit code out.
 
 pub mod args;
+mod calibration;
 pub mod commands;
 mod exit;
 mod output;
@@ -36,6 +37,8 @@ pub fn main() -> Exit {
         args::Command::Load(ref args) => commands::load::run(args, &mut output),
         args::Command::Probe(ref args) => commands::probe::run(args, &mut output),
         args::Command::Top(ref args) => commands::top::run(args, &mut output),
+        args::Command::Calibrate(ref args) => commands::calibrate::run(args, &mut output),
+        args::Command::Profiles(ref args) => commands::profiles::run(args, &mut output),
         args::Command::Schema(ref args) => commands::schema::run(args, &mut output),
     };
     match result {

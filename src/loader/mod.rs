@@ -64,6 +64,7 @@
     reason = "reads checkpoint files and the system's memory limits, and measures time, by design"
 )]
 
+mod calibrate;
 mod cast;
 mod check;
 mod checksum;
@@ -87,6 +88,9 @@ pub mod staging;
 mod sums;
 mod verify;
 
+pub use calibrate::{
+    CardMeasurement, ReadRates, measure_card, measure_memory_copy, measure_reading, measure_reading_in,
+};
 pub use cast::Cast;
 pub use check::InvalidPlacement;
 pub use error::{FailedAt, LoadError, LoadFailure};

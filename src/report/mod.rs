@@ -1,12 +1,15 @@
 //! What is printed: versioned structures and the renderers that format them.
 
+mod calibration;
 mod comparison;
 mod load;
 mod plan;
 pub mod probe;
+mod profiles;
 pub mod render;
 pub mod top;
 
+pub use calibration::{CalibrationReport, CardRates, HostRates};
 pub use comparison::{ComparisonReport, DifferenceReport};
 pub use load::{
     BaselineReport, FailureReport, HolderReport, LoadReport, LoadedCard, LoadedRank, PhaseReport, ReadReport,
@@ -17,3 +20,4 @@ pub use plan::{
     ModelReport, PlanReport, PredictedReport, RankReport, RejectedReport, Tool, VerdictReport, WeakestLine,
     WorkloadReport,
 };
+pub use profiles::{ProfileFact, ProfileListReport, ProfileName, ProfileReport};

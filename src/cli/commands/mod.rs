@@ -1,7 +1,9 @@
 //! One file a command.
 
+pub mod calibrate;
 pub mod load;
 pub mod plan;
 pub mod probe;
+pub mod profiles;
 pub mod schema;
 pub mod top;

@@ -229,6 +229,7 @@ fn execute(
     let options = LoadOptions {
         staging: args.staging,
         workers: args.readers.map(NonZero::get),
+        pack_below: backend.pack_below(),
         verify: match args.verify {
             VerifyChoice::None => Verify::None,
             VerifyChoice::Sample => Verify::Sample,
