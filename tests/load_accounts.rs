@@ -27,8 +27,9 @@ fn four_cards() -> Machine {
 #[track_caller]
 fn report(bench: &Bench, exit: i32, arguments: &[&str]) -> Value {
     let mut command = bench.shardfit();
-    command.current_dir(env!("CARGO_MANIFEST_DIR")).env("HF_HUB_OFFLINE", "1").args(arguments);
-    let output = command.args(["--format", "json"]).output().unwrap();
+    // In front, because what follows a `--` is another program's.
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).env("HF_HUB_OFFLINE", "1").args(["--format", "json"]);
+    let output = command.args(arguments).output().unwrap();
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.status.code(), Some(exit), "{stdout}{stderr}");
     assert!(!stderr.contains("panicked"), "{stderr}");
@@ -223,4 +224,24 @@ fn a_rehearsal_places_what_the_checkpoint_would() {
     let bench = Bench::new(four_cards());
     let refused = report(&bench, 2, &["load", &config_only(&bench, MODEL)]);
     assert!(refused["hints"].to_string().contains("--synthetic"), "{refused}");
+}
+
+#[test]
+fn the_host_is_checked_with_the_cards_of_this_machine() {
+    let bench = Bench::new(four_cards());
+    let live = report(&bench, 0, &["plan", MODEL, "--tp", "2", "--gpus", "live"]);
+    let host = &live["host"];
+    assert_eq!(host["page_cache_bytes"], live["model"]["checkpoint_bytes"]);
+    assert!(bytes(&host["staging_bytes"]) > 0 && bytes(&host["shared_memory_bytes"]) > 0);
+    assert!(bytes(&host["limit_bytes"]) > 0 && host["limited_by"].is_string());
+    assert_eq!((&host["fits"], &host["reason"]), (&json!(true), &Value::Null));
+    // More cache on the host than any machine has memory for.
+    let arguments = ["plan", "--gpus", "live", "--", "vllm", "serve", MODEL, "--kv-offloading-size", "100000"];
+    let offloading = report(&bench, 0, &arguments);
+    assert_eq!(offloading["host"]["fits"], false, "{}", offloading["host"]);
+    assert!(offloading["warnings"].to_string().contains("of host memory"), "{}", offloading["warnings"]);
+    // Cards that are only named have no host.
+    let named = report(&bench, 0, &["plan", MODEL, "--gpus", "1xA10"]);
+    assert!(named["host"]["limit_bytes"].is_null() && named["host"]["fits"].is_null(), "{}", named["host"]);
+    assert!(named["host"]["reason"].is_string());
 }

@@ -95,7 +95,7 @@ pub use cast::Cast;
 pub use check::InvalidPlacement;
 pub use error::{FailedAt, LoadError, LoadFailure};
 pub use generated::Generated;
-pub use host_memory::{MemoryBound, MemoryOrigin, available as available_host_memory};
+pub use host_memory::{MemoryBound, MemoryOrigin, available as available_host_memory, host_memory};
 pub use options::{LoadOptions, OptionsError, Verify};
 pub use outcome::{DeviceOutcome, LoadOutcome, RankOutcome, Verification};
 pub use progress::{Observer, Phase, Progress, ProgressSnapshot, RankProgress, Unobserved};

@@ -2,6 +2,7 @@
 
 mod calibration;
 mod comparison;
+mod host;
 mod load;
 mod plan;
 pub mod probe;
@@ -11,13 +12,13 @@ pub mod top;
 
 pub use calibration::{CalibrationReport, CardRates, HostRates};
 pub use comparison::{ComparisonReport, DifferenceReport};
+pub use host::{HostLineReport, HostReport};
 pub use load::{
     BaselineReport, FailureReport, HolderReport, LoadReport, LoadedCard, LoadedRank, PhaseReport, ReadReport,
     ReconciliationLine, VerificationReport,
 };
 pub use plan::{
-    AdviceReport, CapacityReport, EngineReport, FleetReport, HostReport, KvGroupReport, LayoutReport, LineReport,
-    ModelReport, PlanReport, PredictedReport, RankReport, RejectedReport, Tool, VerdictReport, WeakestLine,
-    WorkloadReport,
+    AdviceReport, CapacityReport, EngineReport, FleetReport, KvGroupReport, LayoutReport, LineReport, ModelReport,
+    PlanReport, PredictedReport, RankReport, RejectedReport, Tool, VerdictReport, WeakestLine, WorkloadReport,
 };
 pub use profiles::{ProfileFact, ProfileListReport, ProfileName, ProfileReport};

@@ -20,8 +20,9 @@ use super::plan::refused;
 use crate::cli::args::DeploymentFlags;
 use crate::cli::{Exit, Format, Output, Problem, resolve};
 use crate::engines::{Deployment, RankShard};
+use crate::hardware::FleetSource;
 use crate::loader::reader::{Disk, Io, Storage};
-use crate::loader::{Generated, LoadError, LoadFailure, LoadOptions, Progress, Verify, load};
+use crate::loader::{Generated, LoadError, LoadFailure, LoadOptions, Progress, Verify, host_memory, load};
 use crate::placement::{Placement, RankPool, RankRequest, With, place, synthetic_checkpoint};
 use crate::planning::{self, PlanRequest};
 use crate::report::PlanReport;
@@ -169,7 +170,12 @@ pub fn run(args: &LoadArgs, output: &mut Output) -> Result<Exit, Problem> {
     for (rank, planned_rank) in placement.ranks.iter_mut().zip(&planned.plan.ranks) {
         rank.pool = RankPool::of(planned_rank, &planned.plan, args.with.into());
     }
-    let plan = PlanReport::new(&request, &planned, &notes);
+    let mut plan = PlanReport::new(&request, &planned, &notes);
+    if request.fleet.source == FleetSource::Live
+        && let Some(memory) = host_memory()
+    {
+        plan.compare_host(&memory, &request, &planned.plan);
+    }
 
     let (result, nvml) = execute(args, &backend, &placement, &plan, output)?;
     if let Err(LoadFailure { error: LoadError::Options(error), .. }) = result.as_ref().map_err(Box::as_ref) {
