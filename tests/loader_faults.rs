@@ -13,7 +13,7 @@ mod loader_support;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use shardfit::loader::device::{
     Arena, Cards, Device, DeviceError, DeviceIdentity, DeviceKind, DeviceMemory, DriverCode, HostCards, Runs, Transfer,
@@ -290,6 +290,65 @@ fn cancelling_at_any_step_frees_everything() {
         let freed = |device: &shardfit::loader::DeviceOutcome| device.at(Phase::Freed).unwrap().used() == Bytes::ZERO;
         assert!(failure.outcome.devices.iter().all(freed));
     }
+}
+
+/// Storage that tells the load to stop while it reads.
+struct StopsAt {
+    nth: u64,
+    reads: Arc<AtomicU64>,
+    cancel: Arc<AtomicBool>,
+}
+
+struct StopsAtFile {
+    inner: Box<dyn OpenFile>,
+    nth: u64,
+    reads: Arc<AtomicU64>,
+    cancel: Arc<AtomicBool>,
+}
+
+impl Storage for StopsAt {
+    fn open(&self, path: &Path) -> io::Result<Box<dyn OpenFile>> {
+        let (reads, cancel) = (Arc::clone(&self.reads), Arc::clone(&self.cancel));
+        Ok(Box::new(StopsAtFile { inner: Disk::BUFFERED.open(path)?, nth: self.nth, reads, cancel }))
+    }
+    fn stamp(&self, path: &Path) -> io::Result<FileStamp> {
+        Disk::BUFFERED.stamp(path)
+    }
+}
+
+impl OpenFile for StopsAtFile {
+    fn stamp(&self) -> io::Result<FileStamp> {
+        self.inner.stamp()
+    }
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        if self.reads.fetch_add(1, Ordering::Relaxed) == self.nth {
+            self.cancel.store(true, Ordering::Relaxed);
+        }
+        self.inner.read_at(buffer, offset)
+    }
+}
+
+#[test]
+fn cancelling_at_any_read_frees_everything() {
+    let fixture = tensor_parallel(2, &[0, 1]);
+    let mut nth = 0;
+    loop {
+        let options = options();
+        let storage = StopsAt { nth, reads: Arc::default(), cancel: Arc::clone(&options.cancel) };
+        let cards = cards();
+        let progress = Progress::new(&fixture.placement);
+        let result = load(&fixture.placement, &cards, &storage, &options, &progress, &Unobserved);
+        for card in 0..2 {
+            assert_eq!(cards.open(card).unwrap().memory().unwrap().used(), Bytes::ZERO, "read {nth}");
+        }
+        match result {
+            Err(failure) => assert!(matches!(failure.error, LoadError::Cancelled), "{failure}"),
+            Ok(_) => break,
+        }
+        nth += 1;
+        assert!(nth < 10_000, "a load has an end");
+    }
+    assert!(nth > 10, "only {nth} reads were tried");
 }
 
 /// What a card does wrong.

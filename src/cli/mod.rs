@@ -41,10 +41,11 @@ pub fn main() -> Exit {
         args::Command::Profiles(ref args) => commands::profiles::run(args, &mut output),
         args::Command::Schema(ref args) => commands::schema::run(args, &mut output),
     };
-    match result {
+    let exit = match result {
         Ok(exit) => exit,
         Err(problem) => output.fail(&problem),
-    }
+    };
+    output.end(exit)
 }
 
 /// Whether arguments that could not be read ask for JSON all the same: whoever reads stdout by machine then still gets an object.

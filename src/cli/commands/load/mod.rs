@@ -140,6 +140,7 @@ pub fn run(args: &LoadArgs, output: &mut Output) -> Result<Exit, Problem> {
     if output.format == Format::Markdown {
         return Err(Problem::usage("`load` has no Markdown form").hint("`--format json` has all of it"));
     }
+    let cancel = stop_by_signal();
     let subject = resolve::subject(args.checkpoint.as_deref(), &args.deployment.engine, &args.command)?;
     let stored = subject.model.checkpoint.as_ref().filter(|c| c.is_local() && !args.synthetic);
     if stored.is_none() && !args.synthetic {
@@ -177,7 +178,7 @@ pub fn run(args: &LoadArgs, output: &mut Output) -> Result<Exit, Problem> {
         plan.compare_host(&memory, &request, &planned.plan);
     }
 
-    let (result, nvml) = execute(args, &backend, &placement, &plan, output)?;
+    let (result, nvml) = execute(args, &backend, &placement, &plan, &cancel, output)?;
     if let Err(LoadFailure { error: LoadError::Options(error), .. }) = result.as_ref().map_err(Box::as_ref) {
         // Nothing was begun that a report could tell of.
         return Err(Problem::usage(error));
@@ -206,6 +207,16 @@ pub fn run(args: &LoadArgs, output: &mut Output) -> Result<Exit, Problem> {
     })
 }
 
+/// Set when the user or a supervisor wants the load to end: it then frees what it holds and reports what it did.
+fn stop_by_signal() -> Arc<AtomicBool> {
+    let cancel = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        // Without the handler a signal ends the program at once, and the driver frees what it held.
+        let _ = signal_hook::flag::register(signal, Arc::clone(&cancel));
+    }
+    cancel
+}
+
 /// Every rank's tensors.
 fn shards(request: &PlanRequest) -> Result<Vec<RankShard>, Problem> {
     let deployment = Deployment {
@@ -225,13 +236,9 @@ fn execute(
     backend: &Backend,
     placement: &Placement,
     plan: &PlanReport,
+    cancel: &Arc<AtomicBool>,
     output: &mut Output,
 ) -> Result<(LoadResult, Nvml), Problem> {
-    let cancel = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        // Without the handler a signal ends the program at once, and the driver frees what it held.
-        let _ = signal_hook::flag::register(signal, Arc::clone(&cancel));
-    }
     let options = LoadOptions {
         staging: args.staging,
         workers: args.readers.map(NonZero::get),
@@ -242,7 +249,7 @@ fn execute(
             VerifyChoice::Full => Verify::Full,
             VerifyChoice::Checksum => Verify::Checksum,
         },
-        cancel: Arc::clone(&cancel),
+        cancel: Arc::clone(cancel),
         ..LoadOptions::default()
     };
     let progress = Progress::new(placement);
@@ -250,11 +257,11 @@ fn execute(
     let disk = Disk { io: args.io };
     let generated = args.synthetic.then(|| Generated::new(&placement.files));
     let storage: &dyn Storage = generated.as_ref().map_or(&disk, |generated| generated);
-    let bystander = Bystander { nvml: &nvml, hold: args.hold, stop: &cancel, screen: args.tui };
+    let bystander = Bystander { nvml: &nvml, hold: args.hold, stop: cancel, screen: args.tui };
     let title = plan.model.id.clone().unwrap_or_else(|| plan.model.architecture.clone());
     let result = std::thread::scope(|scope| {
         let work = scope.spawn(|| load(placement, backend.cards(), storage, &options, &progress, &bystander));
-        let watcher = Watcher { progress: &progress, cancel: &cancel, title: &title, backend };
+        let watcher = Watcher { progress: &progress, cancel, title: &title, backend };
         let drawn = if args.tui { watcher.screen(&work) } else { watcher.bars(&work, output.interactive) };
         match (work.join(), drawn) {
             (Ok(result), Ok(())) => Ok(result),
