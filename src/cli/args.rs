@@ -71,6 +71,8 @@ pub enum Command {
     Calibrate(super::commands::calibrate::CalibrateArgs),
     /// What is known beforehand of cards, storage formats and models, and where each figure comes from
     Profiles(super::commands::profiles::ProfilesArgs),
+    /// Start an engine, watch its cards and its log, and explain its end
+    Run(Box<super::commands::run::RunArgs>),
     /// The JSON Schema of a report
     Schema(super::commands::schema::SchemaArgs),
 }

@@ -138,7 +138,7 @@ fn from_source(source: sources::ModelSource, path: &Path) -> Result<ResolvedMode
     let (model, assumptions) = read_model(&source).map_err(bad_config)?;
     let model = match &source.id {
         Some(id) => model.named(id.clone()),
-        None => model.named(folder_name(path)),
+        None => model.named(local_name(&source.origin, path)),
     };
     let mut notes = source.notes;
     let is_assumed = !assumptions.is_empty();
@@ -178,6 +178,14 @@ fn read_model(source: &sources::ModelSource) -> Result<(Model, Vec<String>), Con
 
 fn stored(checkpoint: &Checkpoint) -> impl Iterator<Item = (&str, DType, &[u64])> {
     checkpoint.tensors().iter().map(|t| (t.name.as_str(), t.dtype, t.shape.as_slice()))
+}
+
+/// What to call a model without an id: a config under a name of its own is named after its model, all else after its folder.
+fn local_name(origin: &Origin, path: &Path) -> String {
+    match (origin, path.file_stem()) {
+        (Origin::ConfigFile(_), Some(stem)) if stem != "config" => stem.to_string_lossy().into_owned(),
+        _ => folder_name(path),
+    }
 }
 
 /// The last component of a path that names the model rather than a file in it.

@@ -8,6 +8,7 @@ mod plan;
 pub mod probe;
 mod profiles;
 pub mod render;
+pub mod run;
 pub mod top;
 
 pub use calibration::{CalibrationReport, CardRates, HostRates};

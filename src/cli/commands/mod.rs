@@ -5,5 +5,6 @@ pub mod load;
 pub mod plan;
 pub mod probe;
 pub mod profiles;
+pub mod run;
 pub mod schema;
 pub mod top;

@@ -3,6 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use crate::cli::{Exit, Output, Problem};
+use crate::report::run::RunReport;
 use crate::report::{
     CalibrationReport, ComparisonReport, LoadReport, PlanReport, ProfileListReport, ProfileReport, probe, top,
 };
@@ -32,6 +33,8 @@ pub enum Which {
     Profiles,
     /// `shardfit/probe/1`
     Probe,
+    /// `shardfit/run/1`
+    Run,
     /// `shardfit/top/1`
     Top,
 }
@@ -49,6 +52,7 @@ pub fn run(args: &SchemaArgs, output: &mut Output) -> Result<Exit, Problem> {
         Which::Profile => schemars::schema_for!(ProfileReport),
         Which::Profiles => schemars::schema_for!(ProfileListReport),
         Which::Probe => probe::schema(),
+        Which::Run => schemars::schema_for!(RunReport),
         Which::Top => top::schema(),
     };
     output.json(&schema);

@@ -3,9 +3,11 @@
 pub mod after_load;
 mod budget;
 mod buffers;
+mod deepseek_v4;
 pub mod defaults;
 mod eras;
 mod extras;
+mod fallback;
 pub mod flags;
 mod kv;
 mod ledger;
@@ -24,6 +26,7 @@ mod words;
 use super::{Deployment, Engine, EngineError, EnginePlan, HostLine, Knob, RankShard, Settings, Version, host};
 
 pub use kv::KvLayout;
+pub use options::FLASHINFER_SAMPLER;
 pub use pages::PageOptions;
 pub use release::Release;
 

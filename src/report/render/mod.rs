@@ -11,6 +11,7 @@ mod plan_text;
 pub mod probe_markdown;
 pub mod probe_text;
 mod profiles_text;
+mod run_text;
 mod style;
 pub mod top_text;
 
@@ -22,3 +23,4 @@ pub use plan_explain::plan_explain;
 pub use plan_markdown::plan_markdown;
 pub use plan_text::plan_text;
 pub use profiles_text::{profile_list_text, profile_text};
+pub use run_text::run_text;
