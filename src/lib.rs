@@ -2,7 +2,7 @@
 //! not.
 //!
 //! The crate has a middle and an edge. The middle is arithmetic on values and imports only to its left:
-//! [`units`] → [`profiles`] → [`model`], [`hardware`] → [`sharding`] → [`engines`] → [`placement`] → [`planning`] → [`report`].
+//! [`units`] → [`profiles`] → [`model`], [`hardware`] → [`sharding`] → [`engines`] → [`placement`] → [`planning`] → [`oom`] → [`report`].
 //! The edge ([`sources`], [`probe`], [`loader`], [`monitor`], [`tui`], [`cli`]) touches files, the clock, the network and the cards, and
 //! hands values in.
 
@@ -20,6 +20,8 @@ pub mod engines;
 pub mod placement;
 
 pub mod planning;
+
+pub mod oom;
 
 pub mod report;
 
