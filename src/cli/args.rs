@@ -66,6 +66,8 @@ pub enum Command {
     Probe(super::commands::probe::ProbeArgs),
     /// The cards live: memory by holder, utilisation, history, processes
     Top(super::commands::top::TopArgs),
+    /// What a log of a failure says: which card, which allocation, why, and what repairs it
+    Diagnose(Box<super::commands::diagnose::DiagnoseArgs>),
     /// The JSON Schema of a report
     Schema(super::commands::schema::SchemaArgs),
 }

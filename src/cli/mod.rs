@@ -36,6 +36,7 @@ pub fn main() -> Exit {
         args::Command::Load(ref args) => commands::load::run(args, &mut output),
         args::Command::Probe(ref args) => commands::probe::run(args, &mut output),
         args::Command::Top(ref args) => commands::top::run(args, &mut output),
+        args::Command::Diagnose(ref args) => commands::diagnose::run(args, &mut output),
         args::Command::Schema(ref args) => commands::schema::run(args, &mut output),
     };
     match result {

@@ -84,6 +84,24 @@ pub(super) fn origin(line: &str) -> Origin {
     Origin { rank: number(&RANK), pid: number(&PID) }
 }
 
+/// What lines of an engine hold beside its words: package paths, names of processes and loggers.
+const SPEAKERS: &[(&str, &[&str])] = &[
+    ("sglang", &["sglang"]),
+    ("openllm", &["openllm", "bentoml"]),
+    ("vllm", &["vllm", "Vllm", "EngineCore", "VLLM"]),
+    ("lmdeploy", &["lmdeploy", "[TM]", "turbomind"]),
+    ("tensorrt-llm", &["tensorrt_llm", "[TensorRT-LLM]", "[TRT-LLM]"]),
+    ("tgi", &["text_generation", "lorax"]),
+    ("ollama", &["ollama"]),
+    ("llama.cpp", &["llama_", "ggml_"]),
+    ("transformers", &["/transformers/", "/accelerate/"]),
+];
+
+/// The engine that wrote a line, by its prefix and paths.
+pub(super) fn speaker(line: &str) -> Option<&'static str> {
+    SPEAKERS.iter().find(|(_, words)| words.iter().any(|w| line.contains(w))).map(|(engine, _)| *engine)
+}
+
 /// The time stamp, as printed.
 pub(super) fn time(line: &str) -> Option<String> {
     Some(TIME.as_ref()?.find(line)?.as_str().to_owned())

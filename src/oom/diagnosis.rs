@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::budget::budget;
 use super::cause::{Confidence, Context, Judgement, judge, suspicions};
 use super::repair::{RejectedRepair, Repair, repairs};
-use super::{Event, Events, Facts, Match, Value, fingerprint};
+use super::{Budget, Event, Events, Facts, Match, Value, fingerprint};
 use crate::engines::Cause;
 use crate::profiles::oom::{Role, Signal, Stage};
 
@@ -36,6 +37,8 @@ pub struct Finding {
     pub fields: BTreeMap<String, Value>,
     /// The messages it rests on, the failure first.
     pub evidence: Vec<Event>,
+    /// Where the bytes of the card went.
+    pub budget: Option<Budget>,
     /// What the block asked for could be.
     pub matches: Vec<Match>,
     /// Rivals.
@@ -198,6 +201,7 @@ fn finding(context: &Context<'_>, judgement: Judgement) -> Finding {
         stage: context.stage,
         fields,
         evidence,
+        budget: budget(context, context.facts.request.as_ref()),
         matches: fingerprint(&context.allocation, context.facts),
         rejected: judgement.rejected.into_iter().map(|(cause, why)| RejectedCause { cause, why }).collect(),
         repairs,

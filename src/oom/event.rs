@@ -40,6 +40,8 @@ pub struct Event {
     pub rank: Option<u32>,
     /// Process that wrote it, where a prefix says so.
     pub pid: Option<u32>,
+    /// Engine that the line's prefix or paths name, whoever's words the message is.
+    pub speaker: Option<&'static str>,
     /// Time stamp as printed.
     pub time: Option<String>,
 }

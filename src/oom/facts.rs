@@ -5,6 +5,7 @@ use crate::engines::Settings;
 use crate::engines::command_line::CommandTemplate;
 use crate::model::Model;
 use crate::planning::PlanRequest;
+use crate::profiles::models::{ModelProfile, built_in_models};
 use crate::units::{Bytes, DType};
 
 /// The model, as far as it is known.
@@ -31,9 +32,13 @@ impl KnownModel {
         Self { name: model.id.clone(), parameters, weights, model: Some(model), is_guessed: false }
     }
 
-    /// A model of which nothing but the name is known: sizes in names (`7B`, `8x7B`) and formats (`AWQ`, `FP8`) are taken at their word.
+    /// A model of which nothing but the name is known. A built-in model of that name, however it is written (`Llama 3.1 8B`), is taken
+    /// for it; else sizes in the name (`7B`, `8x7B`) and formats (`AWQ`, `FP8`) are taken at their word.
     #[must_use]
     pub fn named(name: &str) -> Self {
+        if let Some(model) = loosely_named(name) {
+            return Self { name: Some(name.to_owned()), ..Self::of(model) };
+        }
         let parameters = parameters_of(name);
         let weights = parameters.and_then(|p| p.checked_mul(bits_of(name))).map(|bits| Bytes(bits / 80));
         Self { name: Some(name.to_owned()), model: None, parameters, weights, is_guessed: true }
@@ -77,6 +82,31 @@ pub struct Facts {
     pub request: Option<PlanRequest>,
     /// The command, to be written again with changes.
     pub template: Option<CommandTemplate>,
+}
+
+/// The built-in model that a name means when blanks, publishers and endings such as `-Instruct` are left out; none where several could be
+/// meant.
+fn loosely_named(name: &str) -> Option<Model> {
+    let wanted = bare(name);
+    let mut found = built_in_models().iter().filter(|m| !wanted.is_empty() && bare(m.name()) == wanted);
+    let first = found.next()?;
+    let config = serde_json::from_str(first.config).ok()?;
+    let quantization = first.quantization.map(serde_json::from_str).transpose().ok()?;
+    let model = Model::from_config(&config, quantization.as_ref()).ok()?.named(first.id());
+    // Several of one size (a base model and its chat) are one to a diagnosis; of several sizes none is meant.
+    let same = |m: &ModelProfile| m.name().len().abs_diff(first.name().len()) <= 12;
+    found.all(same).then_some(model)
+}
+
+fn bare(name: &str) -> String {
+    let last = name.trim_end_matches('/').rsplit('/').next().unwrap_or(name).to_ascii_lowercase();
+    let plain: String = last.chars().filter(char::is_ascii_alphanumeric).collect();
+    let mut plain = plain.as_str();
+    plain = plain.strip_prefix("meta").unwrap_or(plain);
+    while let Some(shorter) = ["instruct", "chat", "hf", "it"].iter().find_map(|end| plain.strip_suffix(end)) {
+        plain = shorter;
+    }
+    plain.to_owned()
 }
 
 /// Engines that give their own words; the rest are libraries and systems beneath them.
@@ -156,6 +186,9 @@ fn engine_of(events: &Events) -> Option<String> {
     use crate::profiles::oom::Role;
     let mut votes = std::collections::BTreeMap::<&str, u32>::new();
     for event in &events.list {
+        if let Some(speaker) = event.speaker {
+            *votes.entry(speaker).or_default() += 4;
+        }
         let Some(engine) = ENGINES.iter().find(|e| **e == event.engine) else { continue };
         let weight = match event.role {
             Role::Config => 100,

@@ -4,6 +4,7 @@
 //! together with what is known of the deployment ([`Facts`]), takes the first failure, and asks the rules of `cause` in order.
 
 mod allocation;
+mod budget;
 mod cause;
 mod clean;
 mod diagnosis;
@@ -16,11 +17,12 @@ mod repair;
 mod scan;
 
 pub use allocation::Allocation;
+pub use budget::{Budget, BudgetLine};
 pub use diagnosis::{Diagnosis, Finding, RejectedCause, diagnose};
 pub use event::{Event, Events, Place};
 pub use facts::{Facts, KnownModel};
 pub use field::Value;
-pub use fingerprint::{Match, fingerprint};
+pub use fingerprint::{Match, MatchKind, fingerprint};
 pub use pattern::{PatternError, Patterns};
 pub use repair::{RejectedRepair, Repair, RepairKind};
 pub use scan::Scanner;

@@ -84,7 +84,9 @@ impl<'p> Scanner<'p> {
     /// All events, in the order of the text.
     #[must_use]
     pub fn finish(mut self) -> Events {
-        self.end_file();
+        if !self.buffer.is_empty() || self.line > 0 || self.lines.is_empty() {
+            self.end_file();
+        }
         let mut list: Vec<Event> =
             self.first.into_values().flatten().chain(self.last.into_values().flatten()).collect();
         list.sort_by(|a, b| a.place.cmp(&b.place));
@@ -154,6 +156,7 @@ impl<'p> Scanner<'p> {
                 text: shortened(&read.quote),
                 rank: origin.rank,
                 pid: origin.pid,
+                speaker: clean::speaker(&line),
                 time: clean::time(&line),
             };
             found.push((event, read.text, index));

@@ -1,6 +1,7 @@
 //! What is printed: versioned structures and the renderers that format them.
 
 mod comparison;
+mod diagnosis;
 mod load;
 mod plan;
 pub mod probe;
@@ -8,6 +9,10 @@ pub mod render;
 pub mod top;
 
 pub use comparison::{ComparisonReport, DifferenceReport};
+pub use diagnosis::{
+    BudgetLineReport, BudgetReport, DiagnosisReport, EvidenceReport, FindingReport, LogReport, MatchReport,
+    PredictedRepair, RejectedCauseReport, RejectedRepairReport, RepairReport,
+};
 pub use load::{
     FailureReport, LoadReport, LoadedCard, LoadedRank, PhaseReport, ReadReport, ReconciliationLine, VerificationReport,
 };

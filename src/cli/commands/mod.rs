@@ -1,5 +1,6 @@
 //! One file a command.
 
+pub mod diagnose;
 pub mod load;
 pub mod plan;
 pub mod probe;

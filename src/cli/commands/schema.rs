@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use crate::cli::{Exit, Output, Problem};
-use crate::report::{ComparisonReport, LoadReport, PlanReport, probe, top};
+use crate::report::{ComparisonReport, DiagnosisReport, LoadReport, PlanReport, probe, top};
 
 /// Flags of `schema`.
 #[derive(Debug, Args)]
@@ -24,6 +24,8 @@ pub enum Which {
     Load,
     /// `shardfit/probe/1`
     Probe,
+    /// `shardfit/diagnosis/1`
+    Diagnosis,
     /// `shardfit/top/1`
     Top,
 }
@@ -37,6 +39,7 @@ pub fn run(args: &SchemaArgs, output: &mut Output) -> Result<Exit, Problem> {
         Which::Plan => schemars::schema_for!(PlanReport),
         Which::Comparison => schemars::schema_for!(ComparisonReport),
         Which::Load => schemars::schema_for!(LoadReport),
+        Which::Diagnosis => schemars::schema_for!(DiagnosisReport),
         Which::Probe => probe::schema(),
         Which::Top => top::schema(),
     };

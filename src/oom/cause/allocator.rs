@@ -373,6 +373,10 @@ fn cache_block(context: &Context<'_>) -> Option<Judgement> {
     if context.is_at(&[Stage::KvGrowth]) {
         return Some(cache("part of the cache, which grows with the length").on(context.stage_event));
     }
+    // Engines with a pool allocate it whole; ranks hold a part of the heads.
+    if engine_chooses(context) || context.facts.ranks() > 1 {
+        return None;
+    }
     let found = fingerprint(&context.allocation, context.facts).into_iter().find(|m| m.kind == MatchKind::Cache)?;
     Some(cache(&found.text))
 }

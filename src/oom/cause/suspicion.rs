@@ -199,7 +199,8 @@ fn stopped_in_capture<'a>(events: &'a Events) -> Option<(&'a Event, Judgement)> 
 fn cut_traceback(events: &Events) -> Option<&Event> {
     let frame = events.list.iter().rev().find(|e| e.role == Role::Frame)?;
     let last = events.last_text.get(frame.place.file)?;
-    let traceback = events.of(Signal::Traceback).filter(|e| e.place < frame.place).last()?;
+    let begins = |e: &&Event| matches!(e.signal, Signal::Traceback | Signal::WorkerException) && e.place < frame.place;
+    let traceback = events.list.iter().filter(begins).last()?;
     (frame.place.line + 2 >= *last && frame.place.line - traceback.place.line < 200).then_some(frame)
 }
 

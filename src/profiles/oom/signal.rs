@@ -1,5 +1,6 @@
 //! What messages say, as closed sets: the vocabulary between the pattern files and the rules that read them.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What a match is to a diagnosis.
@@ -25,7 +26,7 @@ pub enum Role {
 }
 
 /// The stage of a start or a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
     /// Before anything is loaded.

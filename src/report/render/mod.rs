@@ -3,6 +3,8 @@
 mod as_log;
 mod columns;
 mod comparison_text;
+mod diagnosis_markdown;
+mod diagnosis_text;
 mod load_text;
 mod plan_explain;
 mod plan_markdown;
@@ -14,6 +16,8 @@ pub mod top_text;
 
 pub use as_log::as_log;
 pub use comparison_text::{comparison_markdown, comparison_text};
+pub use diagnosis_markdown::diagnosis_markdown;
+pub use diagnosis_text::diagnosis_text;
 pub use load_text::load_text;
 pub use plan_explain::plan_explain;
 pub use plan_markdown::plan_markdown;
