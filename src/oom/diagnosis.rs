@@ -190,7 +190,9 @@ fn finding(context: &Context<'_>, judgement: Judgement) -> Finding {
             evidence.push(event);
         }
     }
-    let device = fields.get("device").and_then(Value::number).filter(|d| (0.0..65536.0).contains(d)).map(|d| d as u32);
+    let device = judgement.device.or_else(|| {
+        fields.get("device").and_then(Value::number).filter(|d| (0.0..65536.0).contains(d)).map(|d| d as u32)
+    });
     let (repairs, rejected_repairs) = repairs(context, judgement.cause);
     Finding {
         cause: judgement.cause,

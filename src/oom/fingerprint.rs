@@ -41,7 +41,7 @@ const SMALLEST: Bytes = Bytes::mib(10);
 /// Blocks above this are rounded up to it.
 const GRANULE: Bytes = Bytes::mib(2);
 /// Element types tried, the usual ones first.
-const TYPES: [DType; 3] = [DType::BF16, DType::F32, DType::F8_E4M3];
+const TYPES: [DType; 2] = [DType::BF16, DType::F32];
 /// Matches kept.
 const SHOWN: usize = 4;
 
@@ -69,12 +69,15 @@ fn is_block(bytes: Bytes, requested: Bytes) -> bool {
 
 fn weights(requested: Bytes, model: &Model, facts: &Facts) -> Vec<Match> {
     let mut found: Vec<Match> = Vec::new();
+    let whole_modules = facts.runs(&["transformers"]);
     let ranks: Vec<u32> = match facts.tensor_parallel {
         Some(tp) if tp > 1 => vec![1, tp],
-        _ => vec![1, 2, 4, 8],
+        None if !whole_modules => vec![1, 2, 4, 8],
+        _ => vec![1],
     };
-    for (name, rows, columns) in matrices(model) {
-        for dtype in TYPES {
+    let one_byte = model.quantization.is_some().then_some(DType::F8_E4M3);
+    for (name, rows, columns) in matrices(model, !whole_modules) {
+        for dtype in TYPES.into_iter().chain(one_byte) {
             for ranks in &ranks {
                 let Some(elements) = rows.checked_mul(columns).filter(|e| e % u64::from(*ranks) == 0) else { continue };
                 let bytes = dtype.size(elements / u64::from(*ranks));
@@ -104,7 +107,7 @@ fn weights(requested: Bytes, model: &Model, facts: &Facts) -> Vec<Match> {
 }
 
 /// Every matrix and table by name, once per shape; layers whose matrices engines fuse also as one.
-fn matrices(model: &Model) -> Vec<(String, u64, u64)> {
+fn matrices(model: &Model, fuses: bool) -> Vec<(String, u64, u64)> {
     let mut shapes: Vec<(String, u64, u64)> = Vec::new();
     let mut add = |name: String, rows: u64, columns: u64| {
         if !shapes.iter().any(|(_, r, c)| (*r, *c) == (rows, columns)) {
@@ -116,12 +119,18 @@ fn matrices(model: &Model) -> Vec<(String, u64, u64)> {
             Some((rows, columns)) => add(module.path.clone(), rows, columns),
             None => continue,
         }
+        if !fuses {
+            continue;
+        }
         let fused: Vec<(u64, u64)> =
             model.modules.iter().filter(|m| m.is_fellow_of(module)).filter_map(shape).collect();
         if let Some((_, columns)) = fused.first().filter(|_| fused.len() > 1) {
             let rows = fused.iter().map(|(rows, _)| *rows).fold(0, u64::saturating_add);
             add(format!("{} and its fellows, fused", module.path), rows, *columns);
         }
+    }
+    if !fuses {
+        return shapes;
     }
     // Attention and feed-forward inputs as engines fuse them, whatever roles the family gives.
     let attention =

@@ -173,7 +173,22 @@ fn loading(context: &Context<'_>) -> Option<Judgement> {
             .not(Cause::WeightsDoNotFit, "what is missing is in the cache of the same process"),
         );
     }
-    let judgement = too_large(context).unwrap_or_else(|| {
+    if let Some(moved) = context.before(Signal::MovedWhileDispatched) {
+        let held = context.facts.model.weights.map(|w| format!(" all {w} of")).unwrap_or_default();
+        return Some(
+            not_float32(
+                context,
+                Judgement::new(
+                    Cause::SingleGpuPlacementWhileOthersIdle,
+                    Confidence::High,
+                    format!("a model already spread over the cards is moved as a whole, which gathers{held} its weights on one card"),
+                ),
+            )
+            .on([moved])
+            .on(context.stage_event),
+        );
+    }
+    let judgement = too_large(context).map(|judgement| not_float32(context, judgement)).unwrap_or_else(|| {
         if context.facts.pipeline_parallel.is_some_and(|pp| pp > 1) {
             return Judgement::new(
                 Cause::UnevenSplitOrRankExtra,
@@ -195,6 +210,20 @@ fn loading(context: &Context<'_>) -> Option<Judgement> {
         )
     });
     Some(judgement.on(context.stage_event))
+}
+
+/// Names float32 as a rival that loses, where the block is a matrix in 16 bits.
+fn not_float32(context: &Context<'_>, judgement: Judgement) -> Judgement {
+    let matches = fingerprint(&context.allocation, context.facts);
+    let half = matches.iter().find(|m| m.kind == MatchKind::Weight && m.dtype.bits() == 16 && m.ranks == 1);
+    let single = matches.iter().any(|m| m.kind == MatchKind::Weight && m.dtype == crate::units::DType::F32);
+    match half.zip(context.allocation.requested).filter(|_| !single && judgement.cause != Cause::WrongDtypeFp32) {
+        Some((_, requested)) => judgement.not(
+            Cause::WrongDtypeFp32,
+            format!("the block is a matrix in 16 bits; in float32 it would be {}", requested * 2),
+        ),
+        None => judgement,
+    }
 }
 
 /// The model is larger than the card by arithmetic.

@@ -124,6 +124,18 @@ fn ggml(context: &Context<'_>) -> Judgement {
 const SMALL_SHARE: f64 = 0.2;
 
 fn turbomind(context: &Context<'_>) -> Judgement {
+    if let Some((card, most, least)) = context.fullest_card() {
+        let mut judgement = Judgement::new(
+            Cause::UnevenSplitOrRankExtra,
+            Confidence::High,
+            format!("card {card} holds {most} where the others hold {least}: converting at load keeps whole weights on one rank"),
+        )
+        .on(context.events.of(Signal::CardInUse).nth(card))
+        .on(context.events.of(Signal::CardInUse).take(1))
+        .not(Cause::WeightsDoNotFit, format!("{least} a card is what an even split needs"));
+        judgement.device = u32::try_from(card).ok();
+        return judgement;
+    }
     let file = context.failure.text("source_file").unwrap_or_default();
     if file.contains("memory_utils") {
         return Judgement::new(Cause::WeightsDoNotFit, Confidence::High, "the call that allocates weights failed");

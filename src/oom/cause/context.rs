@@ -58,6 +58,16 @@ impl<'a> Context<'a> {
         self.allocation.total
     }
 
+    /// Card, most and least of the memory in use on the cards of a table, where one holds clearly more than the others.
+    pub(in crate::oom) fn fullest_card(&self) -> Option<(usize, Bytes, Bytes)> {
+        let used: Vec<Bytes> = self.events.of(Signal::CardInUse).filter_map(|e| e.bytes("used_mib")).collect();
+        let (most, least) = (*used.iter().max()?, *used.iter().min()?);
+        let place = used.iter().position(|b| *b == most)?;
+        let alike = used.iter().filter(|b| b.0.abs_diff(least.0) <= least.0 / 50).count();
+        (alike + 1 >= used.len() && most.0 > least.0 + least.0 / 20 && least > Bytes::gib(2))
+            .then_some((place, most, least))
+    }
+
     /// Other failures of the same kind, one a rank or device.
     pub(in crate::oom) fn peers(&self) -> impl Iterator<Item = &'a Event> {
         let failure = self.failure;

@@ -47,6 +47,8 @@ pub(super) struct Judgement {
     pub confidence: Confidence,
     /// One or two sentences with the numbers.
     pub why: String,
+    /// The card that it concerns, where that is not the one of the message.
+    pub device: Option<u32>,
     /// Messages that it rests on, beside the failure itself.
     pub evidence: Vec<Event>,
     /// Rivals that lose, and why.
@@ -55,7 +57,7 @@ pub(super) struct Judgement {
 
 impl Judgement {
     pub(super) fn new(cause: Cause, confidence: Confidence, why: impl Into<String>) -> Self {
-        Self { cause, confidence, why: why.into(), evidence: Vec::new(), rejected: Vec::new() }
+        Self { cause, confidence, why: why.into(), device: None, evidence: Vec::new(), rejected: Vec::new() }
     }
 
     pub(super) fn on<'e>(mut self, events: impl IntoIterator<Item = &'e Event>) -> Self {

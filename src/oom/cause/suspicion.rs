@@ -176,10 +176,16 @@ fn host_part<'a>(events: &'a Events) -> Option<(&'a Event, Judgement)> {
     })
 }
 
+/// With so many GiB free a capture has room enough.
+const ROOM_FOR_GRAPHS: f64 = 4.0;
+
 /// The last thing in the log is the begin of a capture.
 fn stopped_in_capture<'a>(events: &'a Events) -> Option<(&'a Event, Judgement)> {
     let event = events.list.iter().rev().find(|e| e.stage == Some(Stage::GraphCapture))?;
     if event.signal != Signal::GraphCaptureStarted || events.list.last() != Some(event) {
+        return None;
+    }
+    if event.number("avail_mem_gb").is_some_and(|gb| gb > ROOM_FOR_GRAPHS) {
         return None;
     }
     let last = events.last_text.get(event.place.file)?;

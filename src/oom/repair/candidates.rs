@@ -388,6 +388,22 @@ fn lower_share_to(context: &Context<'_>, to: f64) -> Repair {
 }
 
 fn uneven(context: &Context<'_>) -> Vec<Repair> {
+    if context.facts.runs(&["lmdeploy"]) {
+        let ranks = context.facts.ranks();
+        return vec![
+            new(
+                RepairKind::ConvertElsewhere,
+                "convert the model first and serve the result",
+                "disk space for a second copy",
+            )
+            .with(Some(format!("lmdeploy convert MODEL_NAME MODEL_PATH --tp {ranks}"))),
+            new(RepairKind::LowerShare, "a smaller share for the cache", "a smaller KV cache").with(spell(
+                engine(context),
+                Knob::MemoryFraction,
+                "0.2",
+            )),
+        ];
+    }
     if is_ggml(context) {
         let spare = new(RepairKind::Rebalance, "leave room on the fullest card", "the others carry more").with(Some(
             if context.facts.runs(&["ollama"]) { "OLLAMA_GPU_OVERHEAD=2147483648" } else { "--tensor-split" }
