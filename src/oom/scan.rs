@@ -22,6 +22,9 @@ const WRAPPED: usize = 14;
 const MESSAGE: usize = 6 << 10;
 /// Events kept of each pattern: so many of the first, and as many of the last.
 const KEPT: usize = 24;
+/// Messages of one pattern that are read as they come. Of a message that comes more often the last ones are read at the end of the file,
+/// so that a log of nothing but failures is no slower than others.
+const READ: u32 = 200;
 /// Most characters of a quotation.
 const QUOTED: usize = 600;
 
@@ -33,6 +36,10 @@ pub struct Scanner<'p> {
     /// Number of the line at the start of the buffer, less one.
     line: u64,
     last_text: u64,
+    /// Messages read so far, by pattern.
+    read: BTreeMap<usize, u32>,
+    /// The latest lines of patterns that come too often to read each: line number and raw text.
+    unread: BTreeMap<usize, VecDeque<(u64, Vec<u8>)>>,
     first: BTreeMap<usize, Vec<Event>>,
     last: BTreeMap<usize, VecDeque<Event>>,
     dropped: u64,
@@ -52,6 +59,8 @@ impl<'p> Scanner<'p> {
             file: 0,
             line: 0,
             last_text: 0,
+            read: BTreeMap::new(),
+            unread: BTreeMap::new(),
             first: BTreeMap::new(),
             last: BTreeMap::new(),
             dropped: 0,
@@ -74,6 +83,12 @@ impl<'p> Scanner<'p> {
     /// Ends the present file; what follows belongs to the next one.
     pub fn end_file(&mut self) {
         self.read(true);
+        for (pattern, lines) in std::mem::take(&mut self.unread) {
+            for (number, raw) in lines {
+                self.message(&raw, &[], number, &[pattern]);
+            }
+        }
+        self.read.clear();
         self.lines.push(self.line);
         self.last_texts.push(self.last_text);
         (self.line, self.last_text) = (0, 0);
@@ -105,7 +120,22 @@ impl<'p> Scanner<'p> {
             let end = memchr(b'\n', &buffer[hit..]).map_or(buffer.len(), |i| hit + i + 1);
             self.line += newlines(&buffer[counted..start]);
             counted = start;
-            self.message(&buffer, start, hit, end);
+            // Of a line without end, the part around the hit.
+            let start = start.max(hit.saturating_sub(LONGEST / 4));
+            let line = &buffer[start..end.min(start + LONGEST)];
+            let (often, now): (Vec<usize>, Vec<usize>) =
+                self.patterns.candidates(line).into_iter().partition(|p| self.read.get(p).is_some_and(|n| *n >= READ));
+            for pattern in often {
+                let unread = self.unread.entry(pattern).or_default();
+                unread.push_back((self.line + 1, line.to_vec()));
+                if unread.len() > KEPT {
+                    unread.pop_front();
+                    self.dropped += 1;
+                }
+            }
+            if !now.is_empty() {
+                self.message(line, &buffer[end..], self.line + 1, &now);
+            }
             at = end;
         }
         if limit > 0 {
@@ -125,21 +155,17 @@ impl<'p> Scanner<'p> {
         self.last_text = self.line - newlines(&read[last..]) + 1;
     }
 
-    /// Reads one line that holds a literal text, with the lines that continue it.
-    fn message(&mut self, buffer: &[u8], start: usize, hit: usize, end: usize) {
-        // Of a line without end, the part around the hit.
-        let start = start.max(hit.saturating_sub(LONGEST / 4));
-        let end_of_line = end.min(start + LONGEST);
-        let line = clean::line(&buffer[start..end_of_line]);
+    /// Reads one line that holds a literal text of these patterns, with the lines that continue it.
+    fn message(&mut self, raw: &[u8], rest: &[u8], number: u64, candidates: &[usize]) {
+        let line = clean::line(raw);
         let origin = clean::origin(&line);
-        let number = self.line + 1;
         let mut texts: Option<Texts> = None;
         let mut found: Vec<(Event, String, usize)> = Vec::new();
-        for index in self.patterns.candidates(&buffer[start..end_of_line]) {
+        for &index in candidates {
             let compiled = self.patterns.get(index);
             let texts = match compiled.pattern.role {
                 Role::Failure | Role::Suspicion | Role::Config | Role::Gauge => {
-                    texts.get_or_insert_with(|| Texts::joined(&line, origin, &buffer[end..]))
+                    texts.get_or_insert_with(|| Texts::joined(&line, origin, rest))
                 }
                 Role::Consequence | Role::Decline | Role::State | Role::Frame => &Texts::single(&line),
             };
@@ -176,6 +202,8 @@ impl<'p> Scanner<'p> {
     }
 
     fn keep(&mut self, pattern: usize, event: Event, text: String) {
+        let read = self.read.entry(pattern).or_default();
+        *read = read.saturating_add(1);
         self.recent.push_back((event.place.clone(), text));
         if self.recent.len() > 8 {
             self.recent.pop_front();
