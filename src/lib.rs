@@ -3,8 +3,8 @@
 //!
 //! The crate has a middle and an edge. The middle is arithmetic on values and imports only to its left:
 //! [`units`] → [`profiles`] → [`model`], [`hardware`] → [`sharding`] → [`engines`] → [`placement`] → [`planning`] → [`oom`] → [`report`].
-//! The edge ([`sources`], [`probe`], [`loader`], [`monitor`], [`tui`], [`cli`]) touches files, the clock, the network and the cards, and
-//! hands values in.
+//! The edge ([`sources`], [`probe`], [`loader`], [`monitor`], [`runner`], [`tui`], [`cli`]) touches files, the clock, the network and the
+//! cards, and hands values in.
 
 pub mod units;
 
@@ -29,5 +29,6 @@ pub mod cli;
 pub mod loader;
 pub mod monitor;
 pub mod probe;
+pub mod runner;
 pub mod sources;
 pub mod tui;

@@ -26,7 +26,7 @@ fn parameters_are_exact() {
             assert_eq!(model.parameters(), list["params_total"].as_u64().unwrap(), "{id}");
         }
     }
-    assert!(read >= 181, "only {read} models were read");
+    assert!(read >= 245, "only {read} models were read");
 }
 
 /// Names and shapes of the derived tensors are those of the model's own classes.
@@ -70,7 +70,7 @@ fn bytes_per_rank_are_exact() {
         *exact.entry((row["vllm"].as_str().unwrap().to_owned(), kind.to_owned())).or_default() += 1;
     }
     let least = [
-        ("0.11.2", "plain", 922),
+        ("0.11.2", "plain", 923),
         ("0.11.2", "awq_marlin", 49),
         ("0.11.2", "gptq_marlin", 21),
         ("0.11.2", "fp8", 64),
@@ -82,6 +82,7 @@ fn bytes_per_rank_are_exact() {
         ("0.25.1", "compressed-tensors", 8),
         ("0.25.1", "modelopt_fp4", 16),
         ("0.25.1", "modelopt_mixed", 4),
+        ("0.25.1", "deepseek_v4_fp8", 4),
     ];
     for (version, kind, count) in least {
         let found = exact.get(&(version.to_owned(), kind.to_owned())).copied().unwrap_or(0);
@@ -101,7 +102,7 @@ fn refused_sizes_are_those_that_vllm_refuses() {
         assert!(shards::refusal(&model, &row).is_some(), "{row}");
         refused += 1;
     }
-    assert!(refused >= 38, "only {refused} refusals were compared");
+    assert!(refused >= 80, "only {refused} refusals were compared");
     // Whatever is built must not be refused, which the rows of bytes per rank show.
 }
 
@@ -127,24 +128,16 @@ fn kv_pools_are_exact() {
 /// Every layer and module of a device map, the caps it was made under and the bytes on each device: both planners.
 #[test]
 fn device_maps_are_exact() {
-    for (file, version, least) in [("device_maps", "4.57.6", 450), ("device_maps_v5", "5.23.0", 180)] {
-        let (mut compared, mut placed, mut exact) = (0u32, 0u32, 0u32);
+    for (file, version, least) in [("device_maps", "4.57.6", 855), ("device_maps_v5", "5.23.0", 432)] {
+        let mut compared = 0;
         for row in corpus::rows(&format!("oracle/{file}.jsonl")) {
             let id = row["model"].as_str().unwrap();
             let Some(Ok(model)) = corpus::model(id) else { continue };
-            // Its attention masks are buffers of their own, and its dropout a module without tensors: neither is in the model yet.
-            if model.architecture == "GPT2LMHeadModel" {
-                continue;
-            }
             let result = maps::compare(&model, &row, maps::version(version));
             compared += 1;
-            placed += u32::from(result.modules.is_empty());
-            exact += u32::from(result.exact());
+            assert!(result.exact(), "{id} {version} {} {}: {result:?}", row["max_memory_name"], row["mode"]);
         }
         assert!(compared >= least, "only {compared} maps of {version} were compared");
-        // Open: a few bytes of vision towers' frequencies, which move caps by as little.
-        let counts = format!("{placed} placed and {exact} exact of {compared} maps of {version}");
-        assert!(placed * 100 >= compared * 95 && exact * 100 >= compared * 85, "{counts}");
     }
 }
 
@@ -159,7 +152,7 @@ fn published_peaks_of_transformers_are_near() {
         let miss = (runs::allocated(&plan).0 as f64 / run.peak as f64 - 1.0).abs();
         series.entry(run.version.to_string()).or_default().push(miss);
     }
-    assert!(series.values().map(Vec::len).sum::<usize>() >= 60, "{series:?}");
+    assert!(series.values().map(Vec::len).sum::<usize>() >= 130, "{series:?}");
     for (version, misses) in series {
         let mean = misses.iter().sum::<f64>() / misses.len() as f64;
         assert!(mean < 0.1, "{version}: {mean:.3} over {} runs", misses.len());

@@ -5,13 +5,16 @@ mod corpus;
 #[path = "corpus/shards.rs"]
 mod shards;
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use shardfit::engines::vllm::{Release, after_load, sharding};
 use shardfit::engines::{Settings, ShardTotals};
-use shardfit::model::{Disagreement, Model};
+use shardfit::model::{Checkpoint, CheckpointFile, CheckpointTensor, Disagreement, FileLocation, Model};
+use shardfit::placement::{RankRequest, place};
 use shardfit::profiles::gpus::GpuCatalogue;
 use shardfit::sharding::{Fill, Layout, Rank, RankTensor, ShardError, shard};
-use shardfit::units::DType;
+use shardfit::units::{Bytes, DType};
 
 const V0_11: &str = "0.11.2";
 
@@ -27,8 +30,12 @@ fn model(quantization: Value) -> Model {
 }
 
 fn build(model: &Model, tp: u32) -> Result<Vec<RankTensor>, ShardError> {
+    built_by(model, tp, V0_11)
+}
+
+fn built_by(model: &Model, tp: u32, version: &str) -> Result<Vec<RankTensor>, ShardError> {
     let layout = Layout { tp, pp: 1, dp: 1, ep: false };
-    let rules = sharding::rules(model, layout, DType::BF16, None, Release::of(V0_11.parse().unwrap()))?;
+    let rules = sharding::rules(model, layout, DType::BF16, None, Release::of(version.parse().unwrap()))?;
     shard(model, layout, &rules, Rank { tp_rank: 0, pp_rank: 0 })
 }
 
@@ -37,9 +44,13 @@ fn tensor<'a>(tensors: &'a [RankTensor], suffix: &str) -> Option<&'a RankTensor>
 }
 
 fn totals(model: &Model, tp: u32, gpu: &str) -> ShardTotals {
+    totals_by(model, tp, gpu, V0_11)
+}
+
+fn totals_by(model: &Model, tp: u32, gpu: &str, version: &str) -> ShardTotals {
     let card = shardfit::hardware::Card::of_profile(&GpuCatalogue::built_in().select(gpu).unwrap());
-    let tensors = build(model, tp).unwrap();
-    let changes = after_load::changes(model, &tensors, &card, Release::of(V0_11.parse().unwrap()));
+    let tensors = built_by(model, tp, version).unwrap();
+    let changes = after_load::changes(model, &tensors, &card, Release::of(version.parse().unwrap()));
     ShardTotals::new(tensors, changes)
 }
 
@@ -58,6 +69,68 @@ fn fused_modules_have_one_scale_a_matrix_until_they_are_loaded() {
     // Hopper brings fused matrices to one scale; Ampere has no FP8 units and gives each output a scale for Marlin.
     let (hopper, ampere) = (totals(&model, 2, "H100"), totals(&model, 2, "A100-80GB"));
     assert!(hopper.resident < hopper.constructed && ampere.resident > ampere.constructed);
+}
+
+/// Weights of the matrices of all layers.
+const WEIGHTS: u64 = 4 * (1024 * 2048 + 1024 * 1024 + 3 * 1024 * 2048);
+
+/// Bytes of what stays resident of quantised matrices.
+fn quantised_bytes(totals: &ShardTotals) -> u64 {
+    let own = |t: &&RankTensor| {
+        t.name.rsplit('.').next().is_some_and(|s| s.contains("qweight") || s.contains("scales") || s.contains("zero"))
+            || t.name.ends_with("g_idx")
+    };
+    let of_attention = |t: &&RankTensor| t.name.contains(".attn.");
+    let built: u64 = totals.tensors.iter().filter(own).filter(|t| !of_attention(t)).map(|t| t.bytes().0).sum();
+    let changed: i128 = totals.changes.iter().map(|c| c.bytes.0).sum();
+    u64::try_from(i128::from(built) + changed).unwrap()
+}
+
+#[test]
+fn kernels_keep_and_drop_what_their_cards_need() {
+    let awq = model(json!({"quant_method": "awq", "bits": 4, "group_size": 128, "zero_point": true}));
+    let gptq = model(json!({"quant_method": "gptq", "bits": 4, "group_size": 128, "desc_act": false, "sym": true}));
+    // Four fused matrices a layer have lock words for each of 132 or 108 multiprocessors.
+    let locks = |multiprocessors: u64| 4 * 4 * 4 * multiprocessors;
+    // AWQ: half a byte a weight, a scale and a packed zero point for 128; as numbers from the release on that has Machete for it.
+    assert_eq!(quantised_bytes(&totals(&awq, 1, "H100")), WEIGHTS / 2 + WEIGHTS / 128 * 5 / 2 + locks(132));
+    assert_eq!(quantised_bytes(&totals_by(&awq, 1, "H100", "0.25.1")), WEIGHTS / 2 + WEIGHTS / 128 * 4);
+    assert_eq!(
+        quantised_bytes(&totals_by(&awq, 1, "A100-80GB", "0.25.1")),
+        WEIGHTS / 2 + WEIGHTS / 128 * 5 / 2 + locks(108)
+    );
+    // GPTQ: Hopper keeps all, with an index of its inputs for each matrix; Marlin drops zero points and indices.
+    let indices = 4 * 4 * (3 * 1024 + 2048);
+    assert_eq!(quantised_bytes(&totals(&gptq, 1, "H100")), WEIGHTS / 2 + WEIGHTS / 128 * 5 / 2 + indices);
+    assert_eq!(quantised_bytes(&totals(&gptq, 1, "A100-80GB")), WEIGHTS / 2 + WEIGHTS / 128 * 2 + locks(108));
+}
+
+#[test]
+fn scales_of_a_checkpoint_find_their_places() {
+    let model = model(json!({"quant_method": "modelopt", "quant_algo": "FP8", "ignore": ["lm_head"]}));
+    let (mut tensors, mut offset) = (Vec::new(), 0);
+    for template in model.tensors() {
+        for name in template.names() {
+            // ModelOpt writes scalars.
+            let shape = if name.ends_with("scale") { Vec::new() } else { template.shape.clone() };
+            let dtype = template.dtype.unwrap();
+            let bytes = dtype.size(shape.iter().product());
+            tensors.push(CheckpointTensor { name, dtype, shape, file: 0, offset, bytes });
+            offset += bytes.0;
+        }
+    }
+    let location = FileLocation::Local("model.safetensors".into());
+    let file = CheckpointFile { name: "model.safetensors".to_owned(), location, size: Bytes(offset) };
+    let checkpoint = Checkpoint::new(vec![file], tensors, BTreeMap::new()).unwrap();
+    let stored = checkpoint.tensors().iter().map(|t| (t.name.as_str(), t.dtype, t.shape.as_slice()));
+    assert_eq!(model.disagreements(stored), []);
+    let ranks = build(&model, 2).unwrap();
+    let placed = place(&[RankRequest { rank: 0, device: 0, tensors: &ranks }], &checkpoint).unwrap();
+    let scale = |layer: u32, name: &str| format!("model.layers.{layer}.self_attn.{name}.weight_scale");
+    let read = placed.reads.iter().find(|r| r.tensor == scale(2, "v_proj")).unwrap();
+    let target = &placed.ranks[0].tensors[read.destinations[0].tensor];
+    assert_eq!((target.name.as_str(), target.shape.as_slice()), (scale(2, "qkv_proj").as_str(), &[3][..]));
+    assert_eq!((read.destinations[0].copy.target_offset, read.destinations[0].copy.width), (8, 4));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What can be typed.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -68,6 +69,8 @@ pub enum Command {
     Top(super::commands::top::TopArgs),
     /// What a log of a failure says: which card, which allocation, why, and what repairs it
     Diagnose(Box<super::commands::diagnose::DiagnoseArgs>),
+    /// Start an engine, watch its cards and its log, and explain its end
+    Run(Box<super::commands::run::RunArgs>),
     /// The JSON Schema of a report
     Schema(super::commands::schema::SchemaArgs),
 }
@@ -78,6 +81,9 @@ pub struct FleetFlags {
     /// Cards: `live`, `4xA10`, `2xL4,1xA100-80GB`, or `4x24GiB` (CUDA total) [default: live]
     #[arg(long, value_name = "CARDS")]
     pub gpus: Option<String>,
+    /// A folder whose `gpus/*.toml` adds card profiles or replaces built-in ones of the same id
+    #[arg(long, value_name = "FOLDER")]
+    pub profile_dir: Option<PathBuf>,
 }
 
 /// Which engine, and how it is set. Long names of the engines' own flags are aliases.

@@ -37,6 +37,7 @@ pub fn main() -> Exit {
         args::Command::Probe(ref args) => commands::probe::run(args, &mut output),
         args::Command::Top(ref args) => commands::top::run(args, &mut output),
         args::Command::Diagnose(ref args) => commands::diagnose::run(args, &mut output),
+        args::Command::Run(ref args) => commands::run::run(args, &mut output),
         args::Command::Schema(ref args) => commands::schema::run(args, &mut output),
     };
     match result {

@@ -1,6 +1,7 @@
 //! Data on stdout, talk on stderr, failures with their repair.
 
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 
 use clap::ValueEnum;
 use serde_json::json;
@@ -116,6 +117,24 @@ impl Output {
         }
         problem.exit
     }
+
+    /// Writes a JSON value to a file, whole or not at all.
+    ///
+    /// # Errors
+    /// When the folder cannot be written to or is full.
+    pub fn save<T: serde::Serialize>(&mut self, path: &Path, value: &T) -> Result<(), Problem> {
+        let failed = |error: &dyn std::fmt::Display| {
+            Problem::cannot_tell(format!("the report `{}` cannot be written: {error}", path.display()))
+                .hint("name a folder that exists and has room")
+        };
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|error| failed(&error))?;
+        serde_json::to_writer_pretty(&mut file, value).map_err(|error| failed(&error))?;
+        file.write_all(b"\n").and_then(|()| file.flush()).map_err(|error| failed(&error))?;
+        file.persist(path).map_err(|error| failed(&error.error))?;
+        Ok(())
+    }
+
     /// Writes a failure to stdout as an object.
     pub fn failure(&mut self, problem: &Problem) {
         self.json(&json!({
@@ -123,7 +142,7 @@ impl Output {
             "tool": { "name": "shardfit", "version": env!("CARGO_PKG_VERSION") },
             "error": problem.message,
             "hints": problem.hints,
-            "exit_code": problem.exit as u8,
+            "exit_code": problem.exit.code(),
         }));
     }
 }

@@ -18,9 +18,8 @@ use crate::probe::{NvmlProbe, Probe, ProbeError, Wanted};
 use crate::profiles::gpus::{GpuCatalogue, SelectGpuError};
 use crate::profiles::models::{SelectModelError, built_in_model};
 use crate::sources::gguf::GgufModel;
-
 use crate::sources::{self, HubSettings, Origin, SourceError, open_script};
-use crate::units::Bytes;
+use crate::units::{Bytes, DType};
 
 /// A model with all that was found out about it.
 pub struct ResolvedModel {
@@ -135,32 +134,57 @@ fn bad_source(error: SourceError) -> Problem {
 }
 
 fn from_source(source: sources::ModelSource, path: &Path) -> Result<ResolvedModel, Problem> {
-    let model = Model::from_config(&source.config, source.quant_config.as_ref()).map_err(bad_config)?;
+    let (model, assumptions) = read_model(&source).map_err(bad_config)?;
     let model = match &source.id {
         Some(id) => model.named(id.clone()),
-        None => model.named(folder_name(path)),
+        None => model.named(local_name(&source.origin, path)),
     };
     let mut notes = source.notes;
-    let (kind, bytes) = match &source.checkpoint {
-        Some(checkpoint) => {
-            let stored = checkpoint.tensors().iter().map(|t| (t.name.as_str(), t.dtype, t.shape.as_slice()));
-            let disagreements = model.disagreements(stored);
-            notes.extend(disagreements.iter().take(NAMED).map(ToString::to_string));
-            if disagreements.len() > NAMED {
-                notes.push(format!("{} more tensors disagree with the config", disagreements.len() - NAMED));
-            }
-            let kind = match source.origin {
-                Origin::Hub { .. } | Origin::HubCache { .. } => ModelSource::Hub,
-                Origin::Folder(_) | Origin::WeightsFile(_) | Origin::ConfigFile(_) => ModelSource::Checkpoint,
-            };
-            (kind, Some(checkpoint.total_bytes()))
-        }
-        None => {
-            notes.extend(source.checkpoint_reason.map(|reason| format!("planned from the config alone: {reason}")));
-            (ModelSource::Config, model.checkpoint_bytes())
-        }
+    let is_assumed = !assumptions.is_empty();
+    notes.extend(assumptions);
+    let Some(checkpoint) = source.checkpoint else {
+        notes.extend(source.checkpoint_reason.map(|reason| format!("planned from the config alone: {reason}")));
+        let bytes = model.checkpoint_bytes();
+        return Ok(ResolvedModel { model, source: ModelSource::Config, checkpoint: None, bytes, notes });
     };
-    Ok(ResolvedModel { model, source: kind, checkpoint: source.checkpoint, bytes, notes })
+    let model = model.with_stored_names(|name| checkpoint.get(name).is_some());
+    // A model that was read from these tensors cannot disagree with them.
+    if !is_assumed {
+        let disagreements = model.disagreements(stored(&checkpoint));
+        notes.extend(disagreements.iter().take(NAMED).map(ToString::to_string));
+        if disagreements.len() > NAMED {
+            notes.push(format!("{} more tensors disagree with the config", disagreements.len() - NAMED));
+        }
+    }
+    let kind = match source.origin {
+        Origin::Hub { .. } | Origin::HubCache { .. } => ModelSource::Hub,
+        Origin::Folder(_) | Origin::WeightsFile(_) | Origin::ConfigFile(_) => ModelSource::Checkpoint,
+    };
+    let bytes = Some(checkpoint.total_bytes());
+    Ok(ResolvedModel { model, source: kind, checkpoint: Some(checkpoint), bytes, notes })
+}
+
+/// The model of a source and what had to be assumed: an architecture that is not known is read from the names and shapes of its tensors.
+fn read_model(source: &sources::ModelSource) -> Result<(Model, Vec<String>), ConfigError> {
+    match (Model::from_config(&source.config, source.quant_config.as_ref()), &source.checkpoint) {
+        (Err(ConfigError::UnknownArchitecture(_)), Some(checkpoint)) => {
+            let assumed = Model::from_tensors(&source.config, stored(checkpoint))?;
+            Ok((assumed.model, assumed.assumptions))
+        }
+        (model, _) => Ok((model?, Vec::new())),
+    }
+}
+
+fn stored(checkpoint: &Checkpoint) -> impl Iterator<Item = (&str, DType, &[u64])> {
+    checkpoint.tensors().iter().map(|t| (t.name.as_str(), t.dtype, t.shape.as_slice()))
+}
+
+/// What to call a model without an id: a config under a name of its own is named after its model, all else after its folder.
+fn local_name(origin: &Origin, path: &Path) -> String {
+    match (origin, path.file_stem()) {
+        (Origin::ConfigFile(_), Some(stem)) if stem != "config" => stem.to_string_lossy().into_owned(),
+        _ => folder_name(path),
+    }
 }
 
 /// The last component of a path that names the model rather than a file in it.
@@ -171,18 +195,13 @@ fn folder_name(path: &Path) -> String {
 }
 
 fn bad_config(error: ConfigError) -> Problem {
-    let problem = Problem::usage(&error);
     match error {
-        ConfigError::UnknownArchitecture(_) => {
-            problem.hint("models of this family cannot be planned yet; CONTRIBUTING.md says how to add an architecture")
-        }
-        ConfigError::UnknownQuantization(_) => {
-            problem.hint("`awq` and `gptq` checkpoints can be planned, and unquantised ones")
-        }
-        ConfigError::Missing { .. } | ConfigError::NoArchitecture => {
-            problem.hint("complete the config from the model's publisher")
-        }
-        _ => problem.hint("correct the config, or download it again from the model's publisher"),
+        ConfigError::UnknownArchitecture(_) => Problem::cannot_tell(&error)
+            .hint("name the checkpoint's folder or Hub id: with the headers of its tensors it is planned by their names and shapes"),
+        ConfigError::UnknownQuantization(_) => Problem::usage(&error)
+            .hint("correct `quant_method`, or remove `quantization_config` to plan the model unquantised"),
+        ConfigError::Missing { .. } | ConfigError::NoArchitecture => Problem::usage(&error).hint("complete the config from the model's publisher"),
+        _ => Problem::usage(&error).hint("correct the config, or download it again from the model's publisher"),
     }
 }
 
@@ -196,9 +215,41 @@ pub fn fleet(flags: &FleetFlags, mask: Option<&str>) -> Result<Fleet, Problem> {
         None => FleetSpec::Live,
     };
     match spec {
-        FleetSpec::Live => live_fleet(mask, flags.gpus.is_some()),
-        FleetSpec::Listed(_) => resolve(&spec, &GpuCatalogue::built_in()).map_err(bad_fleet),
+        FleetSpec::Live => live_fleet(mask, flags),
+        FleetSpec::Listed(_) => resolve(&spec, &catalogue(flags)?).map_err(bad_fleet),
     }
+}
+
+/// Largest profile read: they are a page long.
+const LARGEST_PROFILE: u64 = 1 << 20;
+
+/// The built-in card profiles and those of `--profile-dir`.
+///
+/// # Errors
+/// When the folder cannot be read, or one of its profiles does not parse.
+pub fn catalogue(flags: &FleetFlags) -> Result<GpuCatalogue, Problem> {
+    let Some(folder) = &flags.profile_dir else { return Ok(GpuCatalogue::built_in()) };
+    let folder = folder.join("gpus");
+    let unreadable = |path: &Path, error: &dyn std::fmt::Display| {
+        Problem::usage(format!("`{}` cannot be read: {error}", path.display()))
+            .hint("`--profile-dir FOLDER` takes card profiles from `FOLDER/gpus/*.toml`")
+    };
+    let entries = std::fs::read_dir(&folder).map_err(|error| unreadable(&folder, &error))?;
+    let mut paths: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    paths.sort();
+    let mut texts = Vec::new();
+    for path in &paths {
+        let size = std::fs::metadata(path).map_err(|error| unreadable(path, &error))?.len();
+        if size > LARGEST_PROFILE {
+            return Err(unreadable(path, &format!("it has {size} bytes, and a profile has at most {LARGEST_PROFILE}")));
+        }
+        let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
+        texts.push((path.file_stem().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default(), text));
+    }
+    GpuCatalogue::with_texts(texts.iter().map(|(name, text)| (name.as_str(), text.as_str()))).map_err(|error| {
+        Problem::usage(error).hint("the built-in profiles show the fields: `shardfit profiles show a10`")
+    })
 }
 
 fn bad_fleet(error: ResolveError) -> Problem {
@@ -211,7 +262,8 @@ fn bad_fleet(error: ResolveError) -> Problem {
     }
 }
 
-fn live_fleet(mask: Option<&str>, asked: bool) -> Result<Fleet, Problem> {
+fn live_fleet(mask: Option<&str>, flags: &FleetFlags) -> Result<Fleet, Problem> {
+    let asked = flags.gpus.is_some();
     let no_driver = |error: &ProbeError| {
         let problem = Problem::cannot_tell(error);
         match error.hint() {
@@ -231,7 +283,7 @@ fn live_fleet(mask: Option<&str>, asked: bool) -> Result<Fleet, Problem> {
     if visible.ordinals.is_empty() {
         return Err(Problem::cannot_tell("no card is visible: CUDA_VISIBLE_DEVICES hides all of them"));
     }
-    resolve_snapshot(&snapshot, &visible, FleetSource::Live, &GpuCatalogue::built_in()).map_err(bad_fleet)
+    resolve_snapshot(&snapshot, &visible, FleetSource::Live, &catalogue(flags)?).map_err(bad_fleet)
 }
 
 /// Engine and version of `--engine NAME[@VERSION]`; a version from elsewhere fills in when the flag names none.
@@ -304,15 +356,27 @@ pub fn subject(model_text: Option<&str>, flags: &EngineFlags, command: &[String]
     let (engine, version) = engine_version(flags, Some(invocation.engine), elsewhere)?;
     let mut settings = invocation.settings;
     settings.overlay(typed);
+    let mut notes: Vec<String> = invocation.warnings.iter().map(ToString::to_string).collect();
+    notes.extend(read_draft(engine, &mut settings));
     Ok(Subject {
         model: model(&name)?,
         engine,
         version,
         settings,
-        notes: invocation.warnings.iter().map(ToString::to_string).collect(),
+        notes,
         template: Some(invocation.template),
         mask: invocation.visible_devices,
     })
+}
+
+/// Reads the draft model that settings name; what stands in the way comes back for the reader, and the plan goes on without it.
+fn read_draft(engine: &dyn Engine, settings: &mut Settings) -> Option<String> {
+    let name = engine.draft(settings)?;
+    match model(&name) {
+        Ok(draft) => settings.draft_model = Some(Box::new(draft.model)),
+        Err(problem) => return Some(format!("draft model: {}", problem.message)),
+    }
+    None
 }
 
 /// A Python script: the literal arguments of its call that loads a model; flags win over them.
@@ -326,6 +390,7 @@ fn script(path: &Path, flags: &EngineFlags, typed: Settings) -> Result<Subject, 
     settings.overlay(typed);
     let mut notes = vec![format!("read from line {} of `{}`", reading.line, path.display())];
     notes.extend(reading.notes);
+    notes.extend(read_draft(engine, &mut settings));
     Ok(Subject { model: model(&reading.model)?, engine, version, settings, notes, template: None, mask: None })
 }
 

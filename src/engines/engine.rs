@@ -59,6 +59,8 @@ pub enum Knob {
     TensorParallel,
     /// Pipeline stages.
     PipelineParallel,
+    /// Replicas of the whole layout.
+    DataParallel,
     /// Longest sequence.
     ContextLength,
     /// Share of the card.
@@ -90,6 +92,11 @@ pub trait Engine: Sync {
 
     /// How a user of this engine sets a knob to a value; `None` when the engine has no such knob.
     fn spell(&self, knob: Knob, value: &str) -> Option<String>;
+
+    /// The model that settings name as a draft, by the name or path it goes by there; `None` when they name none.
+    fn draft(&self, _settings: &Settings) -> Option<String> {
+        None
+    }
 
     /// Plans a deployment.
     ///

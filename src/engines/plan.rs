@@ -283,4 +283,6 @@ pub struct EnginePlan {
     pub assumptions: Vec<String>,
     /// Weights, swap space and caches kept in host memory; `None` where the engine's way of loading is not modelled.
     pub offload: Option<Bytes>,
+    /// Data-parallel replicas, of which `ranks` is one; each has as many cards of its own.
+    pub replicas: u32,
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::model::Model;
 use crate::units::{Bytes, Fraction};
 
 /// The settings of one deployment. `None` means "not set": each engine then applies its own default.
@@ -53,6 +54,8 @@ pub struct Settings {
     pub entry_point: EntryPoint,
     /// Engine flags that change memory and have no shared name, by their long name without dashes, values as typed.
     pub engine_flags: BTreeMap<String, String>,
+    /// The draft model that the flags name, where its facts were read beforehand; built-in models need not be.
+    pub draft_model: Option<Box<Model>>,
 }
 
 impl Settings {
@@ -90,6 +93,7 @@ impl Settings {
             batch_size,
             entry_point,
             engine_flags,
+            draft_model,
         } = over;
         put(&mut self.tensor_parallel, tensor_parallel);
         put(&mut self.pipeline_parallel, pipeline_parallel);
@@ -111,6 +115,7 @@ impl Settings {
         put(&mut self.device_map, device_map);
         put(&mut self.max_memory, max_memory);
         put(&mut self.batch_size, batch_size);
+        put(&mut self.draft_model, draft_model);
         if max_model_len != ContextLength::default() {
             self.max_model_len = max_model_len;
         }

@@ -13,7 +13,7 @@ pub enum ConfigError {
     #[error("the config is not a JSON object")]
     NotAnObject,
     /// A needed field is absent or null.
-    #[error("cannot tell: the config of this `{model}` model lacks `{field}`")]
+    #[error("the config of this `{model}` model lacks `{field}`")]
     Missing {
         /// `model_type` or architecture.
         model: String,
@@ -95,6 +95,18 @@ impl<'a> Fields<'a> {
     pub fn get(&self, name: &str) -> Option<&'a Value> {
         let present = |map: &'a Map<String, Value>| map.get(name).filter(|v| !v.is_null());
         present(self.inner).or_else(|| self.outer.and_then(present))
+    }
+
+    /// The whole config once more, with fields of a nested object that it leaves to the defaults of a class filled in.
+    #[must_use]
+    pub fn with_nested_defaults(&self, name: &str, defaults: &[(&str, u64)]) -> Value {
+        let mut config = self.inner.clone();
+        if let Some(nested) = config.get_mut(name).and_then(Value::as_object_mut) {
+            for (field, value) in defaults {
+                nested.entry(*field).or_insert_with(|| Value::from(*value));
+            }
+        }
+        Value::Object(config)
     }
 
     /// What to call the model in messages.

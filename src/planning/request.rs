@@ -1,8 +1,9 @@
 //! The one request in which command line, files and library calls end, and its answer.
 
-use super::{Advice, Rejected, Verdict, advice, search};
+use super::verdict::headroom;
+use super::{Advice, Rejected, State, Verdict, advice, search};
 use crate::engines::{Deployment, Engine, EngineError, EnginePlan, Settings, Version};
-use crate::hardware::Fleet;
+use crate::hardware::{Card, Fleet};
 use crate::model::Model;
 use crate::units::Bytes;
 
@@ -86,10 +87,51 @@ pub struct PlanRequest {
 }
 
 impl PlanRequest {
-    /// The engine's plan for other settings or cards.
+    /// The engine's plan for other settings or cards: of the data-parallel replica whose cards have the least to spare.
     pub(super) fn engine_plan(&self, settings: &Settings, fleet: &Fleet) -> Result<EnginePlan, EngineError> {
-        self.engine.plan(&Deployment { model: &self.model, settings, fleet, version: self.version })
+        let replica = |fleet: &Fleet| {
+            self.engine.plan(&Deployment { model: &self.model, settings, fleet, version: self.version })
+        };
+        let first = replica(fleet)?;
+        let size = first.ranks.len();
+        if first.replicas < 2 || size == 0 {
+            return Ok(first);
+        }
+        // Replicas on cards like those of an earlier one are planned with it.
+        let mut seen = vec![&fleet.cards[..size]];
+        let mut worst = first;
+        for (index, cards) in fleet.cards.chunks_exact(size).enumerate().take(worst.replicas as usize).skip(1) {
+            if seen.iter().any(|other| alike(other, cards)) {
+                continue;
+            }
+            seen.push(cards);
+            let mut plan = replica(&Fleet { cards: cards.to_vec(), source: fleet.source })?;
+            // What there is to say of all replicas was said seeing all cards.
+            plan.warnings.clone_from(&worst.warnings);
+            for rank in &mut plan.ranks {
+                rank.card += index * size;
+            }
+            let order = |plan: &EnginePlan| {
+                let verdict = Verdict::of(plan, fleet);
+                (
+                    verdict.state != State::DoesNotFit,
+                    verdict.state == State::Fits,
+                    headroom(plan, fleet, verdict.limiting_rank),
+                )
+            };
+            if order(&plan) < order(&worst) {
+                worst = plan;
+            }
+        }
+        Ok(worst)
     }
+}
+
+/// Whether two replicas' cards are the same kinds in the same order, equally full.
+fn alike(one: &[Card], other: &[Card]) -> bool {
+    one.iter()
+        .zip(other)
+        .all(|(a, b)| a.label == b.label && a.capacity == b.capacity && a.other_processes == b.other_processes)
 }
 
 /// The answer to a request.

@@ -16,7 +16,7 @@ pub(super) fn attempt(request: &PlanRequest, settings: &Settings, fleet: &Fleet)
     Some((plan, verdict))
 }
 
-/// Settings with other degrees; a partition by hand belongs to the degree it was written for.
+/// Settings with other degrees; a partition by hand belongs to the degree it was written for. Replicas stay.
 pub(super) fn with_layout(settings: &Settings, tp: u32, pp: u32) -> Settings {
     let mut changed = settings.clone();
     changed.tensor_parallel = Some(tp);
@@ -27,7 +27,7 @@ pub(super) fn with_layout(settings: &Settings, tp: u32, pp: u32) -> Settings {
     changed
 }
 
-/// The smallest number of cards on which the deployment fits, all else as set.
+/// The smallest number of cards on which the deployment fits, all else as set: of all data-parallel replicas together.
 pub(super) fn fewest_cards(request: &PlanRequest, plan: &EnginePlan, verdict: &Verdict) -> Option<u32> {
     let limiting = plan.ranks.get(verdict.limiting_rank).map_or(0, |r| r.card);
     let card = request.fleet.cards.get(limiting)?;
@@ -38,6 +38,8 @@ pub(super) fn fewest_cards(request: &PlanRequest, plan: &EnginePlan, verdict: &V
     let has_degrees = request.engine.spell(Knob::TensorParallel, "1").is_some();
     let most = if has_degrees { LARGEST_TP * LARGEST_PP } else { LARGEST_TP };
     for cards in 1..=most {
+        // Each replica has this many.
+        let all = cards.saturating_mul(plan.replicas);
         if u64::from(cards) < at_least {
             continue;
         }
@@ -55,7 +57,7 @@ pub(super) fn fewest_cards(request: &PlanRequest, plan: &EnginePlan, verdict: &V
             }
             let settings = with_layout(&request.settings, tp, pp);
             if attempt(request, &settings, &fleet).is_some_and(|(_, v)| v.state == State::Fits) {
-                return Some(cards);
+                return Some(all);
             }
         }
     }

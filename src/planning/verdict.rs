@@ -111,7 +111,7 @@ fn card_name(plan: &EnginePlan, fleet: &Fleet, rank: usize) -> String {
 
 /// One rank that is too large while other cards stay empty is a matter of placement, not of size.
 fn cause(refusal: &Refusal, plan: &EnginePlan, fleet: &Fleet) -> Cause {
-    let idle = fleet.cards.len() > plan.ranks.len();
+    let idle = fleet.cards.len() > plan.ranks.len().saturating_mul(plan.replicas as usize);
     let all: Bytes = fleet.cards.iter().map(|card| card.capacity).sum();
     let would_fit = plan.ranks.iter().map(|rank| rank.tensors.resident).sum::<Bytes>() <= all;
     match refusal.cause {

@@ -10,7 +10,7 @@ mod transformers;
 
 pub use engines::{
     ActivationConstants, Bounds, BudgetConstants, BufferConstants, CardDefaults, Charge, CommunicationConstants,
-    ExpertConstants, ExpertWorkspace, GraphConstants, NonTorchConstants, SchedulerConstants, Size, Spread,
+    ExpertConstants, ExpertWorkspace, GraphConstants, ImageItem, NonTorchConstants, SchedulerConstants, Size, Spread,
     SymmetricMemory, VllmEra, VllmProfile, Words, vllm_profile,
 };
 pub use quants::{Condition, Held, JointExperts, QuantProfile, TensorProfile, quant_profile, quant_profiles};

@@ -10,7 +10,7 @@ use super::{PlanReport, RankReport};
 pub struct ComparisonReport {
     /// `shardfit/comparison/1`.
     pub schema: String,
-    /// What differs, in the order of a plan.
+    /// The verdict and what differs, in the order of a plan.
     pub differences: Vec<DifferenceReport>,
     /// The plans, in the order named.
     pub plans: Vec<PlanReport>,
@@ -45,15 +45,19 @@ impl ComparisonReport {
                 next = place + 1;
             }
         }
-        let differs = |row: &DifferenceReport| row.values.iter().any(|value| *value != row.values[0]);
+        // The verdict is the answer, and stands there even when all plans agree on it.
+        let differs = |row: &DifferenceReport| row.what == VERDICT || row.values.iter().any(|v| *v != row.values[0]);
         let differences = rows.into_iter().filter(differs).collect();
         Self { schema: Self::SCHEMA.to_owned(), differences, plans }
     }
 }
 
+/// The line that says whether it fits.
+const VERDICT: &str = "verdict";
+
 /// What is compared, as people read it.
 fn lines(plan: &PlanReport) -> Vec<(String, String)> {
-    let mut lines = vec![("verdict".to_owned(), plan.verdict.state.replace('_', " "))];
+    let mut lines = vec![(VERDICT.to_owned(), plan.verdict.state.replace('_', " "))];
     let mut push = |what: &str, value: Option<String>| lines.extend(value.map(|value| (what.to_owned(), value)));
     let workload = &plan.workload;
     push("longest sequence", workload.max_model_len.map(|n| n.to_string()));

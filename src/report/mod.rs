@@ -6,6 +6,7 @@ mod load;
 mod plan;
 pub mod probe;
 pub mod render;
+pub mod run;
 pub mod top;
 
 pub use comparison::{ComparisonReport, DifferenceReport};

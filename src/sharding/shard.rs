@@ -208,8 +208,11 @@ impl Shard<'_> {
                 }
             }
             Kind::Table { rows, width } => {
+                let built = self.rules.embedding_rows.filter(|_| first.role == Role::TokenEmbedding);
                 let (from, padded) = match self.rules.split_of(first) {
-                    Split::Vocabulary => self.member.vocabulary(*rows, self.rules.vocabulary_multiple)?,
+                    Split::Vocabulary => {
+                        self.member.vocabulary(built.unwrap_or(*rows).min(*rows), self.rules.vocabulary_multiple)?
+                    }
                     Split::Replicated | Split::Column | Split::Row => (0..*rows, *rows),
                 };
                 let source = SourceTensor {
@@ -275,7 +278,7 @@ impl Shard<'_> {
     /// This rank's share of a routed expert's module, where the engine keeps experts in one tensor.
     fn expert_share(&self, module: &Module) -> Option<ExpertShare> {
         let count = match (&module.instances, &module.kind) {
-            (Instances::Experts { experts, .. }, _) => *experts,
+            (Instances::Experts { experts, .. }, _) if module.role.is_routed_expert() => *experts,
             (_, Kind::Stack(stack)) => stack.experts,
             _ => return None,
         };

@@ -10,6 +10,7 @@
 mod bad_input;
 mod commands;
 mod deployments;
+mod models;
 mod plans;
 mod reports;
 mod schema;

@@ -1,13 +1,13 @@
 //! Rows of `oracle/device_maps*.jsonl` against the placement rules.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use shardfit::engines::Version;
 use shardfit::engines::transformers::module_tree;
 use shardfit::model::Model;
 use shardfit::sharding::{Caps, RankTensor, balance, device_shares, place};
-use shardfit::units::{Bytes, DType};
+use shardfit::units::Bytes;
 
 /// Where a map of ours differs from a row.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -49,18 +49,17 @@ pub fn compare(model: &Model, row: &Value, version: Version) -> Compared {
             compared.caps.push((name.clone(), ours.0, theirs));
         }
     }
-    // A module whose parts are all on one device is there, whether or not the map names it as a whole.
-    let joint = |path: &str| {
-        let inside = format!("{path}.");
-        let mut parts = placed.map.entries().filter(|entry| entry.0.starts_with(&inside)).map(|entry| entry.1);
-        let first = parts.next()?;
-        parts.all(|part| part == first).then_some(first)
-    };
-    let device =
-        |path: &str| placed.map.device_of(path).or_else(|| joint(path)).map_or("none".to_owned(), |d| d.to_string());
     let mut check = |path: String, theirs: &Value| {
         let theirs = theirs.as_str().map_or_else(|| theirs.to_string(), str::to_owned);
-        let ours = device(&path);
+        // A module whose parts were placed one by one is where they all are; one without tensors is of no interest.
+        let below = format!("{path}.");
+        let parts: BTreeSet<String> =
+            placed.map.entries().filter(|(p, _)| p.starts_with(&below)).map(|(_, d)| d.to_string()).collect();
+        let ours = match (placed.map.device_of(&path), parts.len()) {
+            (Some(device), _) => device.to_string(),
+            (None, 0) => return,
+            (None, _) => parts.into_iter().collect::<Vec<_>>().join("+"),
+        };
         if ours != theirs {
             compared.modules.push((path, ours, theirs));
         }
@@ -82,11 +81,10 @@ pub fn compare(model: &Model, row: &Value, version: Version) -> Compared {
             }
         }
     }
-    // What lies on each device, not what the planner counts; the rows count truth values as bits.
+    // What lies on each device, not what the planner counts.
     let (shares, uncovered) = device_shares(&tensors, &placed.map);
     assert!(uncovered.is_empty(), "{uncovered:?}");
-    let size = |t: &RankTensor| if t.dtype == DType::BOOL { t.bytes().0 / 8 } else { t.bytes().0 };
-    let sum = |tensors: &[RankTensor]| Bytes(tensors.iter().map(size).sum());
+    let sum = |tensors: &[RankTensor]| tensors.iter().map(RankTensor::bytes).sum::<Bytes>();
     let mut ours: BTreeMap<String, Bytes> = shares.iter().map(|(d, t)| (d.to_string(), sum(t))).collect();
     for (name, theirs) in row["bytes_per_device"].as_object().unwrap() {
         let (ours, theirs) = (ours.remove(name).unwrap_or_default(), theirs.as_f64().unwrap());

@@ -3,6 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use crate::cli::{Exit, Output, Problem};
+use crate::report::run::RunReport;
 use crate::report::{ComparisonReport, DiagnosisReport, LoadReport, PlanReport, probe, top};
 
 /// Flags of `schema`.
@@ -26,6 +27,8 @@ pub enum Which {
     Probe,
     /// `shardfit/diagnosis/1`
     Diagnosis,
+    /// `shardfit/run/1`
+    Run,
     /// `shardfit/top/1`
     Top,
 }
@@ -41,6 +44,7 @@ pub fn run(args: &SchemaArgs, output: &mut Output) -> Result<Exit, Problem> {
         Which::Load => schemars::schema_for!(LoadReport),
         Which::Diagnosis => schemars::schema_for!(DiagnosisReport),
         Which::Probe => probe::schema(),
+        Which::Run => schemars::schema_for!(RunReport),
         Which::Top => top::schema(),
     };
     output.json(&schema);

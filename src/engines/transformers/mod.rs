@@ -58,6 +58,7 @@ impl Engine for Transformers {
             Knob::ContextLength => Some(format!("max_length={value}")),
             Knob::TensorParallel
             | Knob::PipelineParallel
+            | Knob::DataParallel
             | Knob::MemoryFraction
             | Knob::Sequences
             | Knob::CacheType
@@ -171,6 +172,7 @@ impl Planning<'_> {
             refusals,
             assumptions: self.assumptions(offloads),
             offload: Some(bytes(Device::Cpu)),
+            replicas: 1,
         })
     }
 

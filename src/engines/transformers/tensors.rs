@@ -2,8 +2,10 @@
 
 use super::options::{BitsAndBytes, Options, V5};
 use crate::engines::Version;
-use crate::model::{IndexSet, Instances, Model, Module, Part};
-use crate::sharding::{ExpertPadding, ExpertRule, Fill, Generated, RankTensor, ShardError, ShardingRules, whole_model};
+use crate::model::{IndexSet, Instances, Model, Module, Part, Role};
+use crate::sharding::{
+    ExpertPadding, ExpertRule, Fill, Generated, RankTensor, ShardError, ShardingRules, Where, whole_model,
+};
 use crate::units::DType;
 
 /// Until here each layer kept its own tables of sines and cosines, as long as the model's context.
@@ -11,10 +13,12 @@ const ONE_ROTARY: Version = Version { major: 4, minor: 45, patch: 0 };
 
 /// All tensors of the model.
 pub(super) fn tensors(model: &Model, dtype: DType, version: Version) -> Result<Vec<RankTensor>, ShardError> {
+    let wide_router_bias = version >= V5 || model.model_type.starts_with("glm4_moe");
     let rules = ShardingRules {
         splits: Vec::new(),
         fusions: Vec::new(),
         vocabulary_multiple: 1,
+        embedding_rows: None,
         share_tied: true,
         repeat_kv_heads: false,
         floor_groups: false,
@@ -25,12 +29,33 @@ pub(super) fn tensors(model: &Model, dtype: DType, version: Version) -> Result<V
         tabled: Vec::new(),
         whole_towers: true,
         experts: ExpertRule::AsStored,
-        dtypes: Vec::new(),
+        dtypes: if wide_router_bias { vec![(Role::RouterBias, DType::F32)] } else { Vec::new() },
         dtype,
         stages: Vec::new(),
         generated: buffers(model, dtype, version),
     };
-    whole_model(model, &rules)
+    let mut tensors = whole_model(model, &rules)?;
+    if model.model_type == "opt" {
+        define_first(&mut tensors, "model.decoder.final_layer_norm.");
+    }
+    if version >= V5 {
+        // Every rotary module keeps its frequencies twice; those of the decoder are listed above.
+        let again = |t: &RankTensor| {
+            let name = t.name.strip_suffix(".inv_freq").map(|module| format!("{module}.original_inv_freq"))?;
+            let is_new = rules.generated.iter().all(|g| g.name != name);
+            is_new.then(|| RankTensor { name, ..t.clone() })
+        };
+        tensors.extend(tensors.iter().filter_map(again).collect::<Vec<_>>());
+    }
+    Ok(tensors)
+}
+
+/// Moves the tensors of a module to where the layers begin: modules are placed in the order in which their class defines them.
+fn define_first(tensors: &mut Vec<RankTensor>, module: &str) {
+    let (moved, mut rest): (Vec<_>, Vec<_>) = tensors.drain(..).partition(|t| t.name.starts_with(module));
+    let layers = rest.iter().position(|t| t.place != Where::Once).unwrap_or(rest.len());
+    rest.splice(layers..layers, moved);
+    *tensors = rest;
 }
 
 /// What is above the decoder layers (`model`), and the decoder layers (`model.layers.{}`).
@@ -64,11 +89,21 @@ fn buffers(model: &Model, dtype: DType, version: Version) -> Vec<Generated> {
             push(name("sin_cached"), here(), Part::Rotary, dtype, table);
             continue;
         }
-        push(format!("{above}.{module}.inv_freq"), Instances::Last, Part::Rotary, DType::F32, frequencies.clone());
         if version >= V5 {
-            let name = format!("{above}.{module}.original_inv_freq");
-            push(name, Instances::Last, Part::Rotary, DType::F32, frequencies);
-        } else if ["qwen2_moe", "qwen2_vl", "qwen2_5_vl"].iter().any(|family| model.model_type.starts_with(family)) {
+            // One module holds the frequencies of all kinds of layers, each twice.
+            let kind = match (model.ropes.len(), index) {
+                (..2, _) => "",
+                (_, 0) => "full_attention_",
+                (_, _) => "sliding_attention_",
+            };
+            for buffer in ["inv_freq", "original_inv_freq"] {
+                let name = format!("{above}.rotary_emb.{kind}{buffer}");
+                push(name, Instances::Last, Part::Rotary, DType::F32, frequencies.clone());
+            }
+            continue;
+        }
+        push(format!("{above}.{module}.inv_freq"), Instances::Last, Part::Rotary, DType::F32, frequencies.clone());
+        if ["qwen2_moe", "qwen2_vl", "qwen2_5_vl"].iter().any(|family| model.model_type.starts_with(family)) {
             // These still built one in each attention module, beside the one that is used.
             let name = format!("{list}.self_attn.{module}.inv_freq");
             push(name, Instances::Layers(layers.clone()), Part::Rotary, DType::F32, frequencies);

@@ -83,6 +83,7 @@ pub fn plan(deployment: &Deployment<'_>) -> Result<EnginePlan, EngineError> {
         refusals: sized.refusals,
         warnings: start.warnings(limit, &fleet.cards),
         assumptions: Vec::new(),
+        replicas: start.layout.dp,
     })
 }
 
@@ -136,6 +137,8 @@ struct Start<'a> {
     stated: Option<Tokens>,
     lora: Option<options::LoraOptions>,
     draft: Draft,
+    /// The draft's weights on one rank of the last stage.
+    draft_bytes: Option<Bytes>,
     images: bool,
 }
 
@@ -153,7 +156,8 @@ impl<'a> Start<'a> {
         let card = fleet.cards.first().ok_or_else(|| EngineError::Unknown("the fleet has no cards".to_owned()))?;
         let era = eras::era(version, card, settings)?;
         let dtype = defaults::dtype(settings, model, card)?;
-        let release = Release::of(version);
+        let release =
+            Release { nested_scales: options::keeps_nested_scales(settings, version), ..Release::of(version) };
         let mut rules = sharding::rules(model, layout, dtype, settings.layer_partition.as_deref(), release)
             .map_err(|e| refusals::does_not_divide(&e, model))?;
         let stated = defaults::context(settings, model)?;
@@ -165,6 +169,14 @@ impl<'a> Start<'a> {
         let fraction = match settings.memory_fraction {
             Some(fraction) => fraction,
             None => Fraction::new(era.budget.memory_fraction).map_err(|e| EngineError::Unknown(e.to_string()))?,
+        };
+        let draft = draft::of(settings)?;
+        let draft_bytes = match &draft {
+            Draft::Model(model) => {
+                let layout = Layout { tp: options::draft_ranks(settings)?.unwrap_or(layout.tp), ..layout };
+                Some(draft::bytes(model, layout, dtype, card, release)?)
+            }
+            Draft::None | Draft::Unknown(_) => None,
         };
         Ok(Self {
             model,
@@ -180,7 +192,8 @@ impl<'a> Start<'a> {
             fraction,
             stated,
             lora: options::lora(settings, era.lora_extra_vocabulary)?,
-            draft: draft::of(settings)?,
+            draft,
+            draft_bytes,
             images: sees_images(model) && !options::without_images(settings),
         })
     }
@@ -213,19 +226,15 @@ impl<'a> Start<'a> {
     }
 
     /// What comes with the weights: adapters' buffers and a draft.
-    fn extras(&self, stage: &Stage, card: &Card) -> Vec<(&'static str, Bytes)> {
+    fn extras(&self, stage: &Stage) -> Vec<(&'static str, Bytes)> {
         let mut extras = Vec::new();
         if let Some(options) = &self.lora {
             let bytes = lora::bytes(self.model, self.layout, &self.rules, stage, options, self.dtype);
             let vocabulary = lora::extra_vocabulary(self.model, self.layout, options, self.dtype);
-            extras.push(("LoRA adapters", bytes + vocabulary));
+            let wrapped = lora::vocabulary(self.model, stage, options, self.dtype);
+            extras.push(("LoRA adapters", bytes + vocabulary + wrapped));
         }
-        if let Draft::Model(model) = &self.draft
-            && stage.head
-            && let Some(totals) = draft::totals(model, self.layout, self.dtype, card, self.release)
-        {
-            extras.push(("draft model", totals.resident));
-        }
+        extras.extend(self.draft_bytes.filter(|_| stage.head).map(|bytes| ("draft model", bytes)));
         extras
     }
 
@@ -249,6 +258,9 @@ impl<'a> Start<'a> {
             dtype: self.dtype,
             samples,
             images: self.images,
+            images_only: options::without_videos(self.settings),
+            tower_whole: options::tower_whole(self.settings) || self.model.architecture.starts_with("Gemma4"),
+            flashinfer: options::chosen(self.settings, options::FLASHINFER_SAMPLER),
         };
         let ledger = Ledger {
             run,
@@ -256,7 +268,7 @@ impl<'a> Start<'a> {
             card,
             totals: &tensors.totals,
             allocated: tensors.allocated,
-            extras: self.extras(stage, card),
+            extras: self.extras(stage),
             length: self.stated.map_or(0, |tokens| tokens.0),
             eager: self.settings.enforce_eager == Some(true),
         };
@@ -317,8 +329,10 @@ impl<'a> Start<'a> {
         }
         if self.layout.dp > 1 {
             warnings.push(format!(
-                "the plan is for one of the {} data-parallel replicas; each needs as many cards again",
-                self.layout.dp
+                "the plan is for one of {} data-parallel replicas, which need {} cards together; {} are named",
+                self.layout.dp,
+                self.layout.ranks().saturating_mul(self.layout.dp),
+                cards.len()
             ));
         }
         if let Draft::Unknown(why) = &self.draft {

@@ -3,9 +3,11 @@
 pub mod after_load;
 mod budget;
 mod buffers;
+mod deepseek_v4;
 pub mod defaults;
 mod eras;
 mod extras;
+mod fallback;
 pub mod flags;
 mod kv;
 mod ledger;
@@ -21,9 +23,10 @@ pub mod sharding;
 mod stages;
 mod words;
 
-use super::{Deployment, Engine, EngineError, EnginePlan, Knob, RankShard, Version};
+use super::{Deployment, Engine, EngineError, EnginePlan, Knob, RankShard, Settings, Version};
 
 pub use kv::KvLayout;
+pub use options::FLASHINFER_SAMPLER;
 pub use pages::PageOptions;
 pub use release::Release;
 
@@ -47,6 +50,7 @@ impl Engine for Vllm {
         let flag = match knob {
             Knob::TensorParallel => "tensor-parallel-size",
             Knob::PipelineParallel => "pipeline-parallel-size",
+            Knob::DataParallel => "data-parallel-size",
             Knob::ContextLength => "max-model-len",
             Knob::MemoryFraction => "gpu-memory-utilization",
             Knob::Sequences => "max-num-seqs",
@@ -56,6 +60,13 @@ impl Engine for Vllm {
             Knob::DeviceMap | Knob::MaxMemory => return None,
         };
         Some(format!("--{flag} {value}"))
+    }
+
+    fn draft(&self, settings: &Settings) -> Option<String> {
+        match options::speculation(settings) {
+            Ok(Some(options::Speculation::Draft(id))) => Some(id),
+            _ => None,
+        }
     }
 
     fn plan(&self, deployment: &Deployment<'_>) -> Result<EnginePlan, EngineError> {

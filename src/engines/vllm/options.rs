@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::engines::{EngineError, Settings};
+use crate::engines::{EngineError, Settings, Version};
 use crate::units::{Bytes, DType};
 
 /// `--enable-lora` and what goes with it.
@@ -33,6 +33,22 @@ pub enum Speculation {
 
 fn raw<'a>(settings: &'a Settings, flag: &str) -> Option<&'a str> {
     settings.engine_flags.get(flag).map(String::as_str)
+}
+
+/// The environment variable that says which kernels sample.
+pub const FLASHINFER_SAMPLER: &str = "VLLM_USE_FLASHINFER_SAMPLER";
+
+/// A choice that is on, off, or left to the engine.
+#[must_use]
+pub fn chosen(settings: &Settings, name: &str) -> Option<bool> {
+    raw(settings, name).map(|_| switch(settings, name))
+}
+
+/// Whether bitsandbytes' scales stay quantised. From 0.8 on vLLM brings them back to numbers while loading (`bitsandbytes_loader.py`,
+/// `_dequantize_dq`), unless the program around it undoes that, as Unsloth does.
+#[must_use]
+pub fn keeps_nested_scales(settings: &Settings, version: Version) -> bool {
+    chosen(settings, "bnb-4bit-use-double-quant").unwrap_or(version < Version::new(0, 8, 0))
 }
 
 /// Whether a switch is on.
@@ -90,23 +106,53 @@ pub fn lora(settings: &Settings, extra_vocabulary: u64) -> Result<Option<LoraOpt
 /// # Errors
 /// When the configuration is no JSON object.
 pub fn speculation(settings: &Settings) -> Result<Option<Speculation>, EngineError> {
-    const FLAG: &str = "speculative-config";
-    let config = match raw(settings, FLAG) {
-        Some(text) => match serde_json::from_str::<Value>(text) {
-            Ok(Value::Object(config)) => config,
-            Ok(_) | Err(_) => return Err(wrong(FLAG, text, "must be a JSON object")),
-        },
-        None => serde_json::Map::new(),
-    };
+    let config = speculative_config(settings)?;
     let field = |name: &str| config.get(name).and_then(Value::as_str);
     let method = field("method").or_else(|| raw(settings, "spec-method"));
     let model = field("model").or_else(|| raw(settings, "spec-model")).or_else(|| raw(settings, "speculative-model"));
     Ok(match (method, model) {
         (Some("ngram" | "ngram_gpu" | "suffix"), _) | (_, Some("[ngram]" | "ngram")) => Some(Speculation::Lookup),
+        (Some(method), _) if method == "mtp" || method.ends_with("_mtp") => Some(Speculation::OwnLayers),
         (_, Some(model)) => Some(Speculation::Draft(model.to_owned())),
-        (Some(method), None) if method == "mtp" || method.ends_with("_mtp") => Some(Speculation::OwnLayers),
         (Some(_), None) | (None, None) => None,
     })
+}
+
+/// Whether prompts may hold no videos.
+#[must_use]
+pub fn without_videos(settings: &Settings) -> bool {
+    let limits = raw(settings, "limit-mm-per-prompt").unwrap_or_default();
+    let mut pairs = limits.split([',', '{', '}']).filter_map(|part| part.split_once(['=', ':']));
+    pairs.any(|(kind, limit)| kind.trim().trim_matches('"') == "video" && limit.trim() == "0")
+}
+
+/// Whether every rank runs the whole vision tower (`--mm-encoder-tp-mode data`).
+#[must_use]
+pub fn tower_whole(settings: &Settings) -> bool {
+    raw(settings, "mm-encoder-tp-mode") == Some("data")
+}
+
+/// `draft_tensor_parallel_size`: ranks of the draft's layers, where they are not those of the target's.
+///
+/// # Errors
+/// When the configuration is no JSON object, or the size no number from 1 on.
+pub fn draft_ranks(settings: &Settings) -> Result<Option<u32>, EngineError> {
+    match speculative_config(settings)?.get("draft_tensor_parallel_size") {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => match value.as_u64().and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0) {
+            Some(ranks) => Ok(Some(ranks)),
+            None => Err(wrong("speculative-config", &value.to_string(), "`draft_tensor_parallel_size` starts at 1")),
+        },
+    }
+}
+
+fn speculative_config(settings: &Settings) -> Result<serde_json::Map<String, Value>, EngineError> {
+    const FLAG: &str = "speculative-config";
+    let Some(text) = raw(settings, FLAG) else { return Ok(serde_json::Map::new()) };
+    match serde_json::from_str::<Value>(text) {
+        Ok(Value::Object(config)) => Ok(config),
+        Ok(_) | Err(_) => Err(wrong(FLAG, text, "must be a JSON object")),
+    }
 }
 
 /// Whether images (and audio) are left out of the profiling run: no items allowed, or profiling of them skipped.
@@ -143,10 +189,19 @@ mod tests {
         let read = |text: &str| speculation(&settings(&[("speculative-config", text)]));
         assert_eq!(read(r#"{"method": "ngram", "num_speculative_tokens": 4}"#).unwrap(), Some(Speculation::Lookup));
         assert_eq!(read(r#"{"method": "deepseek_mtp"}"#).unwrap(), Some(Speculation::OwnLayers));
+        assert_eq!(read(r#"{"method": "mtp", "model": "target"}"#).unwrap(), Some(Speculation::OwnLayers));
         let draft = read(r#"{"model": "Qwen/Qwen3-0.6B", "method": "draft_model"}"#).unwrap();
         assert_eq!(draft, Some(Speculation::Draft("Qwen/Qwen3-0.6B".to_owned())));
         assert!(read("[]").is_err());
         assert_eq!(speculation(&settings(&[("speculative-model", "[ngram]")])).unwrap(), Some(Speculation::Lookup));
+    }
+
+    #[test]
+    fn a_draft_has_the_ranks_of_its_target_unless_told() {
+        let read = |text: &str| draft_ranks(&settings(&[("speculative-config", text)]));
+        assert_eq!(read(r#"{"model": "draft"}"#).unwrap(), None);
+        assert_eq!(read(r#"{"model": "draft", "draft_tensor_parallel_size": 1}"#).unwrap(), Some(1));
+        assert!(read(r#"{"model": "draft", "draft_tensor_parallel_size": 0}"#).is_err());
     }
 
     #[test]
@@ -156,6 +211,8 @@ mod tests {
         assert!(without("image=0"));
         assert!(!without(r#"{"image": 0, "video": 1}"#));
         assert!(!without("{}"));
+        assert!(without_videos(&settings(&[("limit-mm-per-prompt", r#"{"image": 1, "video": 0}"#)])));
+        assert!(!without_videos(&settings(&[("limit-mm-per-prompt", "image=0,video=10")])));
         assert!(without_images(&settings(&[("language-model-only", "true")])));
     }
 }

@@ -7,6 +7,10 @@ use crate::engines::Version;
 /// They are known byte for byte for 0.11.2 and 0.25.1. Where a change log names no release, versions between the two follow 0.11.2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Release {
+    /// Classes without an implementation of their own any more run as Transformers has them (`models/transformers`).
+    pub without_former_classes: bool,
+    /// Such classes are refused instead (`models/registry.py`, `_PREVIOUSLY_SUPPORTED_MODELS`).
+    pub refuses_former_classes: bool,
     /// Rotary tables of DeepSeek's YaRN are float32, as gpt-oss's always were (`layers/rotary_embedding/deepseek_scaling_rope.py`).
     pub latent_yarn_in_f32: bool,
     /// The indexer of sparse attention has a rotary table of its own where it rotates otherwise than attention.
@@ -23,6 +27,8 @@ pub struct Release {
     pub compressed_cache_scales: bool,
     /// Slices of experts that cut a group of compressed-tensors are refused (`compressed_tensors_moe_wna16_marlin.py`).
     pub refuses_cut_expert_groups: bool,
+    /// Scales of bitsandbytes' 4-bit weights stay quantised themselves.
+    pub nested_scales: bool,
     /// Rows of the rotary table of a vision tower, where it is a table and not the frequencies alone (`layers/rotary_embedding/`).
     pub vision_table_rows: Option<u64>,
     /// Layers that attend within chunks are grouped apart from full attention; else all count as full (`v1/core/kv_cache_utils.py`).
@@ -44,6 +50,8 @@ impl Release {
         let from = |minor: u32| version >= Version { major: 0, minor, patch: 0 };
         let late = from(25);
         Self {
+            without_former_classes: from(11),
+            refuses_former_classes: late,
             latent_yarn_in_f32: late,
             indexer_table_apart: late,
             index_buffer_rows: if late { None } else { Some(2048) },
@@ -52,6 +60,7 @@ impl Release {
             awq_by_kernel: late,
             compressed_cache_scales: late,
             refuses_cut_expert_groups: late,
+            nested_scales: !from(8),
             vision_table_rows: late.then_some(8192),
             chunked_apart: late,
             window_block_size: late.then_some(16),

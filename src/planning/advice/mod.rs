@@ -65,6 +65,11 @@ struct Situation<'a> {
 }
 
 impl Situation<'_> {
+    /// Cards at hand.
+    fn cards(&self) -> u32 {
+        u32::try_from(self.request.fleet.cards.len()).unwrap_or(u32::MAX)
+    }
+
     /// The flag that sets a knob; `None` when the engine has no such knob.
     fn flag(&self, knob: Knob, value: impl ToString) -> Option<String> {
         self.request.engine.spell(knob, &value.to_string())

@@ -11,6 +11,7 @@ mod plan_markdown;
 mod plan_text;
 pub mod probe_markdown;
 pub mod probe_text;
+mod run_text;
 mod style;
 pub mod top_text;
 
@@ -22,3 +23,4 @@ pub use load_text::load_text;
 pub use plan_explain::plan_explain;
 pub use plan_markdown::plan_markdown;
 pub use plan_text::plan_text;
+pub use run_text::run_text;

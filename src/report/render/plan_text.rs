@@ -3,6 +3,7 @@
 use super::columns::{Align, columns};
 use super::style::{DIM, GREEN, RED, RESET, YELLOW};
 use crate::report::{PlanReport, RankReport, WeakestLine};
+use crate::units::Bytes;
 
 /// Rank rows shown before the rest is summed up in words.
 const RANK_ROWS: usize = 8;
@@ -46,8 +47,9 @@ fn verdict(report: &PlanReport) -> String {
 
 /// The model, where it is to run, by which rules, how it is divided.
 pub(super) fn subject(report: &PlanReport) -> String {
-    let layout = match (report.layout.tp, report.layout.pp) {
-        (Some(tp), Some(pp)) => format!("TP {tp} × PP {pp}"),
+    let layout = match (report.layout.tp, report.layout.pp, report.layout.dp) {
+        (Some(tp), Some(pp), 1) => format!("TP {tp} × PP {pp}"),
+        (Some(tp), Some(pp), dp) => format!("TP {tp} × PP {pp} × DP {dp}"),
         _ => "device map".to_owned(),
     };
     let quantization = report.workload.quantization.as_deref().map(|q| format!(" {q}")).unwrap_or_default();
@@ -135,6 +137,9 @@ fn capacity(report: &PlanReport) -> Vec<String> {
     }
     if let Some(cards) = capacity.fewest_cards_that_fit {
         parts.push(format!("fewest cards {cards}"));
+    }
+    if let Some(bytes) = report.host.offload_bytes.filter(|bytes| *bytes > Bytes::ZERO) {
+        parts.push(format!("host memory {bytes:.2}"));
     }
     if parts.is_empty() { Vec::new() } else { vec![parts.join(" · ")] }
 }

@@ -1,7 +1,8 @@
 //! The tree of a model's modules, as far as placement looks into it: whole blocks, and what lies around them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
+use crate::model::Part;
 use crate::sharding::{Fill, RankTensor, Where};
 
 /// A model's modules in the order of definition.
@@ -58,7 +59,12 @@ impl ModuleTree {
                 module: parent(&tensor.name).to_owned(),
             };
             match &tensor.place {
-                Where::Once => builder.add(&tensor.name, None, &size),
+                Where::Once => {
+                    if tensor.part == Part::Embedding {
+                        builder.embeddings.insert(size.module.clone());
+                    }
+                    builder.add(&tensor.name, None, &size);
+                }
                 Where::Experts { layers, experts } => {
                     for expert in experts.clone() {
                         // Each expert is a module of its own within its layer's block.
@@ -158,6 +164,8 @@ struct Builder {
     by_path: HashMap<String, usize>,
     // Parameters that a module outside blocks holds itself. Buffers are not among them: a module that is split loses sight of its own.
     own: BTreeMap<usize, Vec<(String, u64)>>,
+    // Token and position embeddings.
+    embeddings: HashSet<String>,
     // Bits per leaf module within each block.
     within: HashMap<usize, HashMap<String, u64>>,
 }
@@ -193,8 +201,12 @@ impl Builder {
         if let Some(class) = class {
             let leaf = self.within.entry(at).or_default().entry(size.module.clone()).or_default();
             *leaf = leaf.saturating_add(size.bits);
-            let class = class.to_owned();
-            self.tree.nodes[at].block.get_or_insert(Block { class, leaves: 0, largest_leaf: 0 });
+            let block =
+                self.tree.nodes[at].block.get_or_insert(Block { class: class.to_owned(), leaves: 0, largest_leaf: 0 });
+            // Layers that look at images are of a class of their own in the same list.
+            if name.contains(".cross_attn.") && block.class == class {
+                block.class.push_str(" with cross-attention");
+            }
         } else if !size.buffer {
             self.own.entry(at).or_default().push((path, size.bits));
         }
@@ -227,6 +239,16 @@ impl Builder {
                 block.leaves = leaves.len() as u64;
                 block.largest_leaf = leaves.values().copied().max().unwrap_or(0);
             }
+        }
+        // Embeddings are defined before the layers they feed, and layers by number, wherever they stand in the list of tensors.
+        for at in 0..self.tree.nodes.len() {
+            let mut children = std::mem::take(&mut self.tree.nodes[at].children);
+            children.sort_by_key(|child| {
+                let node = &self.tree.nodes[*child];
+                let number = node.block.as_ref().and_then(|_| node.path.rsplit('.').next()?.parse::<u32>().ok());
+                (!self.embeddings.contains(&node.path), number)
+            });
+            self.tree.nodes[at].children = children;
         }
         // A module with children keeps its own parameters as entries before them, as splitting it yields them.
         for (at, tensors) in self.own {

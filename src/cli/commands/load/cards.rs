@@ -32,7 +32,7 @@ impl AtHand {
     pub fn open(args: &LoadArgs, subject: &Subject) -> Result<Self, Problem> {
         if args.device != DeviceChoice::Host {
             match CudaDriver::open() {
-                Ok(driver) if driver.devices().len() > 0 => return Self::cuda(driver),
+                Ok(driver) if driver.devices().len() > 0 => return Self::cuda(args, driver),
                 Ok(_) if args.device == DeviceChoice::Cuda => {
                     return Err(Problem::cannot_tell("the CUDA driver shows no card")
                         .hint("check CUDA_VISIBLE_DEVICES; `--device host` proves placement without a card"));
@@ -47,10 +47,10 @@ impl AtHand {
         Self::host(args, subject, "asked for")
     }
 
-    fn cuda(driver: CudaDriver) -> Result<Self, Problem> {
+    fn cuda(args: &LoadArgs, driver: CudaDriver) -> Result<Self, Problem> {
         let mut probe = NvmlProbe::open(Wanted::MEMORY).ok();
         let snapshot = probe.as_mut().and_then(|probe| probe.snapshot().ok());
-        let catalogue = GpuCatalogue::built_in();
+        let catalogue = resolve::catalogue(&args.deployment.fleet)?;
         let cards = driver.devices().map(|device| card_of(device, snapshot.as_ref(), &catalogue)).collect();
         let reason = format!("the CUDA driver shows {}", counted(driver.devices().len(), "card"));
         Ok(Self { fleet: Fleet { cards, source: FleetSource::Live }, kind: Kind::Cuda(driver), reason })

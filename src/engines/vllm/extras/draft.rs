@@ -9,9 +9,9 @@ use crate::hardware::Card;
 use crate::model::{CacheGroup, IndexSet, Model};
 use crate::profiles::models::built_in_model;
 use crate::sharding::{Layout, Rank, shard};
-use crate::units::DType;
+use crate::units::{Bytes, DType};
 
-use super::super::{Release, after_load, sharding};
+use super::super::{Release, after_load, refusals, sharding};
 
 /// What speculation adds.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,8 +26,8 @@ pub enum Draft {
 
 /// The draft of a deployment.
 ///
-/// Only built-in models are found here, because nothing in the middle reads files: a caller who has read a draft's config elsewhere can plan
-/// it as a model of its own and add the two.
+/// Only built-in models are found here, because nothing in the middle reads files: a caller who finds the draft elsewhere puts it into
+/// [`Settings::draft_model`].
 ///
 /// # Errors
 /// When the speculative configuration is malformed.
@@ -39,8 +39,11 @@ pub fn of(settings: &Settings) -> Result<Draft, EngineError> {
         }
         Some(Speculation::Draft(id)) => id,
     };
+    if let Some(model) = &settings.draft_model {
+        return Ok(Draft::Model(model.clone()));
+    }
     let unknown =
-        || Draft::Unknown(format!("the draft model `{id}` is not built in: its weights and KV cache are not counted"));
+        || Draft::Unknown(format!("the draft model `{id}` is not at hand: its weights and KV cache are not counted"));
     let Ok(profile) = built_in_model(&id) else { return Ok(unknown()) };
     let read = |text: &str| serde_json::from_str::<Value>(text).ok();
     let quantization = profile.quantization.and_then(read);
@@ -48,14 +51,29 @@ pub fn of(settings: &Settings) -> Result<Draft, EngineError> {
     Ok(model.map_or_else(unknown, |model| Draft::Model(Box::new(model.named(profile.id())))))
 }
 
-/// The draft's tensors on one rank of the target's group. A draft that shares nothing is built in full beside the target, on the last stage.
-#[must_use]
-pub fn totals(draft: &Model, layout: Layout, dtype: DType, card: &Card, release: Release) -> Option<ShardTotals> {
+/// The draft's bytes on one rank of the target's group. A draft that shares nothing is built in full beside the target, on the last stage.
+///
+/// # Errors
+/// When the draft cannot be divided as the target is.
+pub fn bytes(draft: &Model, layout: Layout, dtype: DType, card: &Card, release: Release) -> Result<Bytes, EngineError> {
     let layout = Layout { pp: 1, ..layout };
-    let rules = sharding::rules(draft, layout, dtype, None, release).ok()?;
-    let tensors = shard(draft, layout, &rules, Rank { tp_rank: 0, pp_rank: 0 }).ok()?;
+    let refused = |error| of_draft(refusals::does_not_divide(&error, draft));
+    refusals::heads_divide(draft, layout.tp).map_err(of_draft)?;
+    let rules = sharding::rules(draft, layout, dtype, None, release).map_err(refused)?;
+    let tensors = shard(draft, layout, &rules, Rank { tp_rank: 0, pp_rank: 0 }).map_err(refused)?;
     let changes = after_load::changes(draft, &tensors, card, release);
-    Some(ShardTotals::new(tensors, changes))
+    Ok(ShardTotals::new(tensors, changes).resident)
+}
+
+/// The same refusal, said to be about the draft.
+fn of_draft(error: EngineError) -> EngineError {
+    match error {
+        EngineError::Refused { message, .. } => EngineError::Refused {
+            message: format!("draft model: {message}"),
+            hint: Some("draft with a model whose heads divide, or set `draft_tensor_parallel_size` to 1".to_owned()),
+        },
+        other => other,
+    }
 }
 
 /// The target with the draft's layers after its own, as far as the KV pool sees them.
