@@ -81,7 +81,8 @@ pub struct FleetFlags {
     /// Cards: `live`, `4xA10`, `2xL4,1xA100-80GB`, or `4x24GiB` (CUDA total) [default: live]
     #[arg(long, value_name = "CARDS")]
     pub gpus: Option<String>,
-    /// A folder whose `gpus/*.toml` adds card profiles or replaces built-in ones of the same id
+    /// A folder whose `gpus/*.toml` adds card profiles or replaces built-in ones of the same id, and whose `oom/*.toml` adds
+    /// messages that `diagnose` knows
     #[arg(long, value_name = "FOLDER")]
     pub profile_dir: Option<PathBuf>,
 }

@@ -7,6 +7,7 @@ mod allocation;
 mod budget;
 mod cause;
 mod clean;
+mod compare;
 mod diagnosis;
 mod event;
 mod facts;
@@ -18,6 +19,7 @@ mod scan;
 
 pub use allocation::Allocation;
 pub use budget::{Budget, BudgetLine};
+pub use compare::{Difference, Stated, compare};
 pub use diagnosis::{Diagnosis, Finding, RejectedCause, diagnose};
 pub use event::{Event, Events, Place};
 pub use facts::{Facts, KnownModel};

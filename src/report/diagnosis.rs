@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Tool;
 use crate::engines::Cause;
 use crate::oom::{Budget, Confidence, Diagnosis, Event, Finding, MatchKind, Repair, RepairKind, Value};
+use crate::oom::{Difference, Stated, compare};
 use crate::profiles::oom::Stage;
 use crate::units::Bytes;
 
@@ -30,10 +31,37 @@ pub struct DiagnosisReport {
     pub measurements: BTreeMap<String, Value>,
     /// First the first failure.
     pub findings: Vec<FindingReport>,
+    /// What another log states differently, where one was named: sizes that moved first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub against: Option<AgainstReport>,
     /// Messages that follow from an earlier failure.
     pub consequences: u64,
     /// What the reader must know.
     pub notes: Vec<String>,
+}
+
+/// Another log, and what it states differently.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AgainstReport {
+    /// The other log.
+    pub name: String,
+    /// Its cause; `null` where it holds no failure.
+    pub cause: Option<Cause>,
+    /// What differs.
+    pub differences: Vec<DifferenceRow>,
+}
+
+/// One thing that two logs state differently.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DifferenceRow {
+    /// Name, the unit as suffix.
+    pub name: String,
+    /// In this log.
+    pub here: Option<Value>,
+    /// In the other.
+    pub there: Option<Value>,
+    /// Here less there, where both are sizes.
+    pub moved_bytes: Option<i64>,
 }
 
 /// A log that was read.
@@ -190,10 +218,43 @@ impl DiagnosisReport {
             configuration: diagnosis.configuration.clone(),
             measurements: diagnosis.measurements.clone(),
             findings,
+            against: None,
             consequences: diagnosis.consequences.len() as u64,
             notes,
             files,
         }
+    }
+}
+
+impl DiagnosisReport {
+    /// Everything that the log states, the first failure's figures first.
+    #[must_use]
+    pub fn stated(&self) -> Stated {
+        let mut all = self.findings.first().map(|finding| finding.fields.clone()).unwrap_or_default();
+        for (name, value) in self.configuration.iter().chain(&self.measurements) {
+            all.entry(name.clone()).or_insert_with(|| value.clone());
+        }
+        for (name, version) in [("engine", &self.engine), ("engine_version", &self.engine_version)] {
+            if let Some(version) = version {
+                all.entry(name.to_owned()).or_insert_with(|| Value::Text(version.clone()));
+            }
+        }
+        all
+    }
+
+    /// Compares with another report.
+    pub fn compare(&mut self, other: &Self) {
+        let row = |d: Difference| DifferenceRow {
+            name: d.name,
+            here: d.here,
+            there: d.there,
+            moved_bytes: d.moved.map(|m| m.as_i64()),
+        };
+        self.against = Some(AgainstReport {
+            name: other.files.first().map_or_else(|| "<log>".to_owned(), |file| file.name.clone()),
+            cause: other.findings.first().map(|finding| finding.cause),
+            differences: compare(&self.stated(), &other.stated()).into_iter().map(row).collect(),
+        });
     }
 }
 

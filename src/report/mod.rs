@@ -11,8 +11,8 @@ pub mod top;
 
 pub use comparison::{ComparisonReport, DifferenceReport};
 pub use diagnosis::{
-    BudgetLineReport, BudgetReport, DiagnosisReport, EvidenceReport, FindingReport, LogReport, MatchReport,
-    PredictedRepair, RejectedCauseReport, RejectedRepairReport, RepairReport,
+    AgainstReport, BudgetLineReport, BudgetReport, DiagnosisReport, DifferenceRow, EvidenceReport, FindingReport,
+    LogReport, MatchReport, PredictedRepair, RejectedCauseReport, RejectedRepairReport, RepairReport,
 };
 pub use load::{
     FailureReport, LoadReport, LoadedCard, LoadedRank, PhaseReport, ReadReport, ReconciliationLine, VerificationReport,

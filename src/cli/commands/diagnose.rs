@@ -19,18 +19,21 @@ use crate::report::{DiagnosisReport, LogReport};
 use crate::sources::logs::{LogFile, scan_logs};
 use crate::units::Bytes;
 
+/// Largest report that is read for a comparison.
+const LARGEST_REPORT: u64 = 64 << 20;
+
 /// Flags of `diagnose`.
 #[derive(Debug, Args)]
 pub struct DiagnoseArgs {
     /// Log files (plain, gzip, zstd), folders of rank logs, or `-` for standard input
     #[arg(required = true, value_name = "LOG")]
     pub logs: Vec<PathBuf>,
+    /// Another log, or a JSON report of this command, to compare with: what moved
+    #[arg(long, value_name = "OTHER")]
+    pub against: Option<PathBuf>,
     /// What the log does not say.
     #[command(flatten)]
     pub known: KnownFlags,
-    /// A folder of further patterns (`*.toml`)
-    #[arg(long, value_name = "FOLDER")]
-    pub profile_dir: Option<PathBuf>,
 }
 
 /// What is known beside the log.
@@ -55,14 +58,32 @@ pub struct KnownFlags {
 /// # Errors
 /// When a log cannot be read, or a flag is bad.
 pub fn run(args: &DiagnoseArgs, output: &mut Output) -> Result<Exit, Problem> {
-    let patterns = patterns(args.profile_dir.as_deref())?;
+    let patterns = patterns(args.known.fleet.profile_dir.as_deref())?;
     let mut known = Known::new(&args.known)?;
     let mut scanner = Scanner::new(&patterns);
     let files = scan_logs(&args.logs, &mut scanner).map_err(|e| Problem::usage(&e).hint(e.repair()))?;
     let events = scanner.finish();
-    let report = known.report(&events, &files).1;
+    let mut report = known.report(&events, &files).1;
+    if let Some(path) = &args.against {
+        report.compare(&other(path, &patterns, &mut known)?);
+    }
     print(&report, output);
     Ok(exit(&report))
+}
+
+/// The report of another log, or one that was written before.
+fn other(path: &Path, patterns: &Patterns, known: &mut Known) -> Result<DiagnosisReport, Problem> {
+    let is_report = path.extension().is_some_and(|extension| extension == "json");
+    if is_report && fs::metadata(path).is_ok_and(|metadata| metadata.len() <= LARGEST_REPORT) {
+        let text = fs::read_to_string(path)
+            .map_err(|e| Problem::usage(format!("`{}` cannot be read: {e}", path.display())))?;
+        if let Ok(report) = serde_json::from_str(&text) {
+            return Ok(report);
+        }
+    }
+    let mut scanner = Scanner::new(patterns);
+    let files = scan_logs(&[path.to_owned()], &mut scanner).map_err(|e| Problem::usage(&e).hint(e.repair()))?;
+    Ok(known.report(&scanner.finish(), &files).1)
 }
 
 /// Prints a report in the format asked for.
@@ -85,10 +106,11 @@ fn exit(report: &DiagnosisReport) -> Exit {
 /// The built-in patterns and those of a folder.
 pub(super) fn patterns(folder: Option<&Path>) -> Result<Patterns, Problem> {
     let mut all = built_in_oom_patterns().map_err(Problem::usage)?;
-    if let Some(folder) = folder {
-        let unreadable = |e: std::io::Error| Problem::usage(format!("`{}` cannot be read: {e}", folder.display()));
+    if let Some(folder) = folder.map(|folder| folder.join("oom")).filter(|folder| folder.exists()) {
+        let shown = folder.display().to_string();
+        let unreadable = |e: std::io::Error| Problem::usage(format!("`{shown}` cannot be read: {e}"));
         let mut paths = Vec::new();
-        for entry in fs::read_dir(folder).map_err(unreadable)? {
+        for entry in fs::read_dir(&folder).map_err(unreadable)? {
             paths.push(entry.map_err(unreadable)?.path());
         }
         paths.retain(|path| path.extension().is_some_and(|e| e == "toml"));

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::diagnose::{Known, KnownFlags};
+use super::diagnose::{Known, KnownFlags, patterns};
 use crate::cli::args::DeploymentFlags;
 use crate::cli::{Exit, Output, Problem, resolve};
+use crate::engines::command_line::read_words;
 use crate::monitor::Interval;
-use crate::oom::{Patterns, Scanner};
+use crate::oom::Scanner;
 use crate::planning::{self, State};
 use crate::probe::{NvmlProbe, Probe, Wanted};
 use crate::report::DiagnosisReport;
@@ -152,13 +153,18 @@ fn diagnosed(args: &RunArgs, words: &[String], outcome: &Outcome) -> Option<Diag
         model: None,
         fleet,
         engine: args.deployment.engine.clone(),
-        command: Some(shell_words::join(words)),
+        command: read_words(words).is_ok().then(|| shell_words::join(words)),
     };
-    let patterns = Patterns::built_in().ok()?;
+    let patterns = patterns(args.deployment.fleet.profile_dir.as_deref()).ok()?;
     let mut scanner = Scanner::new(&patterns);
     let mut files = vec![scan(outcome.log.text().as_slice(), "<output>".to_owned(), &mut scanner)];
     if matches!(outcome.ended.shell_code(), KILLED) && outcome.passed_on.is_none() {
-        files.push(scan(&b"signal: killed\n"[..], "<end of the command>".to_owned(), &mut scanner));
+        let word = match outcome.host_kills {
+            Some(0) => "signal: killed, and not by the kernel for want of host memory".to_owned(),
+            Some(kills) => format!("signal: killed, and the kernel killed {kills} for want of host memory"),
+            None => "signal: killed".to_owned(),
+        };
+        files.push(scan(word.as_bytes(), "<end of the command>".to_owned(), &mut scanner));
     }
     let events = scanner.finish();
     Some(Known::new(&flags).ok()?.report(&events, &files).1)

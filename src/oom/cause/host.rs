@@ -26,12 +26,22 @@ pub(super) fn judge(context: &Context<'_>) -> Option<Judgement> {
 }
 
 fn killed(context: &Context<'_>) -> Judgement {
+    let kernel = context.failure.text("kernel");
+    if kernel.is_some_and(|word| word.starts_with("not")) {
+        return Judgement::new(
+            Cause::Unknown,
+            Confidence::Medium,
+            "the process was killed from outside, and the kernel counted no kill for want of memory: someone or something else ended it",
+        )
+        .not(Cause::HostRamExhausted, "the kernel's own count of such kills did not move");
+    }
     let why = match context.events.field("constraint").map(ToString::to_string).as_deref() {
         Some("CONSTRAINT_MEMCG") => "the container's memory limit was reached and the kernel killed the process".to_owned(),
         Some(_) => "the host's memory was used up and the kernel killed the process".to_owned(),
         None => "the process was killed from outside (SIGKILL), as by the host's OOM killer, and no error of the card came before".to_owned(),
     };
-    let from_kernel = context.events.of(Signal::HostKilled).any(|e| e.pattern.starts_with("kernel."));
+    let from_kernel =
+        kernel.is_some() || context.events.of(Signal::HostKilled).any(|e| e.pattern.starts_with("kernel."));
     let confidence = if from_kernel { Confidence::High } else { Confidence::Medium };
     Judgement::new(Cause::HostRamExhausted, confidence, why)
         .on(context.events.of(Signal::HostKilled).filter(|e| e.place != context.failure.place).take(2))

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::diagnosis_text::{headline, logs, origin, repair_text};
+use super::diagnosis_text::{differences, headline, logs, origin, repair_text};
 use crate::report::DiagnosisReport;
 use crate::units::Bytes;
 
@@ -57,6 +57,9 @@ pub fn diagnosis_markdown(report: &DiagnosisReport) -> String {
     }
     if !report.findings.is_empty() {
         let _ = writeln!(text, "{}", origin(report));
+    }
+    if let Some(against) = &report.against {
+        let _ = writeln!(text, "\n```text\n{}\n```", differences(against).join("\n"));
     }
     for note in &report.notes {
         let _ = writeln!(text, "\n> {note}");

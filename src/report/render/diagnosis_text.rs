@@ -3,13 +3,16 @@
 use super::columns::{Align, columns};
 use super::style::{DIM, GREEN, RED, RESET, YELLOW};
 use crate::engines::Cause;
-use crate::report::{BudgetReport, DiagnosisReport, FindingReport, RepairReport};
-use crate::units::Bytes;
+use crate::oom::Value;
+use crate::report::{AgainstReport, BudgetReport, DiagnosisReport, FindingReport, RepairReport};
+use crate::units::{ByteDelta, Bytes};
 
 /// Evidence lines shown.
 const EVIDENCE: usize = 4;
 /// Characters of a quoted line shown.
 const QUOTED: usize = 240;
+/// Differences shown.
+const DIFFERENCES: usize = 12;
 /// Repairs shown.
 const REPAIRS: usize = 4;
 
@@ -31,12 +34,43 @@ pub fn diagnosis_text(report: &DiagnosisReport) -> String {
         lines.push(String::new());
         lines.push(format!("{DIM}{}{RESET}", origin(report)));
     }
+    if let Some(against) = &report.against {
+        lines.push(String::new());
+        lines.extend(differences(against));
+    }
     for note in &report.notes {
         lines.push(format!("{YELLOW}note{RESET} {note}"));
     }
     let mut text = lines.join("\n");
     text.push('\n');
     text
+}
+
+/// What another log states differently.
+pub(super) fn differences(against: &AgainstReport) -> Vec<String> {
+    let outcome = against.cause.map_or_else(|| "no failure".to_owned(), |cause| cause.to_string());
+    let mut lines = vec![format!("against {} ({outcome}):", against.name)];
+    if against.differences.is_empty() {
+        lines.push("  both state the same".to_owned());
+    }
+    let value = |value: &Option<Value>| value.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
+    let rows: Vec<Vec<String>> = std::iter::once(["  what", "here", "there", "moved"].map(str::to_owned).to_vec())
+        .chain(against.differences.iter().take(DIFFERENCES).map(|d| {
+            let moved = d.moved_bytes.map_or_else(String::new, |b| ByteDelta(i128::from(b)).to_string());
+            vec![format!("  {}", d.name), value(&d.here), value(&d.there), moved]
+        }))
+        .collect();
+    if rows.len() > 1 {
+        lines.extend(
+            columns(&[Align::Left, Align::Right, Align::Right, Align::Right], &rows)
+                .iter()
+                .map(|l| l.trim_end().to_owned()),
+        );
+    }
+    if against.differences.len() > DIFFERENCES {
+        lines.push(format!("  … and {} more (--format json has all)", against.differences.len() - DIFFERENCES));
+    }
+    lines
 }
 
 /// What was read, by which engine it was written.
