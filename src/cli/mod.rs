@@ -39,6 +39,7 @@ pub fn main() -> Exit {
         args::Command::Top(ref args) => commands::top::run(args, &mut output),
         args::Command::Calibrate(ref args) => commands::calibrate::run(args, &mut output),
         args::Command::Profiles(ref args) => commands::profiles::run(args, &mut output),
+        args::Command::Diagnose(ref args) => commands::diagnose::run(args, &mut output),
         args::Command::Run(ref args) => commands::run::run(args, &mut output),
         args::Command::Schema(ref args) => commands::schema::run(args, &mut output),
     };
