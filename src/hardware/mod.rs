@@ -11,5 +11,5 @@ pub use card::{Card, CardSource};
 pub use fleet::{Fleet, FleetItem, FleetSource, FleetSpec, ParseFleetError};
 pub use known::{ResolveError, resolve, resolve_snapshot};
 pub use reading::{Absence, Reading};
-pub use snapshot::{CardState, MemoryState, MigInstance, MigMode, PcieLink, PeerLink, ProcessState, Snapshot};
+pub use snapshot::{CardState, MemoryState, MigInstance, MigMode, PcieLink, PeerLink, ProcessState, Snapshot, Vitals};
 pub use visible::{DeviceOrder, SelectError, VisibleDevices};
