@@ -66,7 +66,7 @@ pub enum Command {
     /// One snapshot of the cards: memory, who holds it, links, what an engine would see
     Probe(super::commands::probe::ProbeArgs),
     /// The cards live: memory by holder, utilisation, history, processes
-    Top(super::commands::top::TopArgs),
+    Top(Box<super::commands::top::TopArgs>),
     /// The JSON Schema of a report
     Schema(super::commands::schema::SchemaArgs),
 }

@@ -12,6 +12,7 @@
 
 mod card;
 mod error;
+mod events;
 mod mig;
 mod nvml;
 mod owners;
@@ -23,6 +24,7 @@ mod unwrapped;
 mod workers;
 
 pub use error::ProbeError;
+pub use events::{CardError, wait_for_errors};
 pub use nvml::NvmlProbe;
 pub use recorded::{RECORDING_SCHEMA, RecordedProbe, Recording, save_recording};
 

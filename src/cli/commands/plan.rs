@@ -57,14 +57,14 @@ pub fn run(args: &PlanArgs, output: &mut Output) -> Result<Exit, Problem> {
         match output.format {
             Format::Json => output.json(&report),
             Format::Markdown => output.data(&comparison_markdown(&report)),
-            Format::Text => output.data(&comparison_text(&report)),
+            Format::Text | Format::Csv => output.data(&comparison_text(&report)),
         }
     } else if let Some(Answer { report, .. }) = plans.first() {
         match output.format {
             Format::Json => output.json(report),
             Format::Markdown => output.data(&plan_markdown(report)),
             Format::Text if args.explain => output.data(&plan_explain(report)),
-            Format::Text => output.data(&plan_text(report)),
+            Format::Text | Format::Csv => output.data(&plan_text(report)),
         }
     }
     let exits: Vec<Exit> = plans.iter().map(|plan| plan.exit(args.strict)).collect();

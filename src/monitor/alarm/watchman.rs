@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Limit, Rule};
 use crate::hardware::Reading;
+use crate::monitor::recording::{Mark, MarkKind};
 use crate::monitor::{Analysis, CardId, Expectation, Presence, Watch, WatchedCard};
 use crate::units::Bytes;
 
@@ -178,13 +179,7 @@ impl Watchman {
             Rule::Xid => self
                 .events
                 .iter()
-                .map(|event| {
-                    let what = match event.kind {
-                        CardEventKind::Xid(number) => format!("Xid {number}"),
-                        CardEventKind::DoubleBitError => "double-bit memory error".to_owned(),
-                    };
-                    (Some(CardId { index: event.card, instance: None }), what)
-                })
+                .map(|event| (Some(CardId { index: event.card, instance: None }), event.kind.to_string()))
                 .collect(),
             Rule::Ecc => each(&|card| {
                 let errors = card.usage.vitals.uncorrected_errors.known()?;
@@ -200,6 +195,37 @@ impl Watchman {
                     Presence::Gone => Some((Some(card.usage.id), "not listed any more".to_owned())),
                 })
                 .collect(),
+        }
+    }
+}
+
+impl Raised {
+    /// As a mark at the moment it was raised.
+    #[must_use]
+    pub fn mark(&self, at: Duration) -> Mark {
+        let kind = match self.rule {
+            Rule::Lost => MarkKind::Card,
+            Rule::Xid => MarkKind::Xid,
+            _ => MarkKind::Alarm,
+        };
+        Mark { at, kind, text: self.to_string() }
+    }
+}
+
+impl CardEvent {
+    /// As a mark.
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        Mark { at: self.at, kind: MarkKind::Xid, text: format!("card {}: {}", self.card, self.kind) }
+    }
+}
+
+/// `Xid 79`.
+impl std::fmt::Display for CardEventKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Xid(number) => write!(f, "Xid {number}"),
+            Self::DoubleBitError => f.write_str("double-bit memory error"),
         }
     }
 }

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{Encoder, Header, Mark};
-use crate::monitor::Sample;
+use crate::monitor::{Expectation, Sample};
 
 /// An open recording. Dropping it writes what is left and waits for the disk.
 #[derive(Debug)]
@@ -89,6 +90,20 @@ impl Drop for Recorder {
         self.sink = None;
         if let Some(writer) = self.writer.take() {
             let _ = writer.join();
+        }
+    }
+}
+
+impl Header {
+    /// The header of a watch that begins now.
+    #[must_use]
+    pub fn now(source: &str, expectation: Option<Expectation>) -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_unix_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
+            source: source.to_owned(),
+            expectation,
         }
     }
 }

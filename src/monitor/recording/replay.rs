@@ -169,6 +169,14 @@ impl Replay {
         self.end
     }
 
+    /// Mean time from one sample to the next; a second when there is only one.
+    #[must_use]
+    pub fn sample_time(&self) -> Duration {
+        let steps = u32::try_from(self.samples.saturating_sub(1)).unwrap_or(u32::MAX);
+        let span = self.end.saturating_sub(self.begin);
+        span.checked_div(steps).filter(|time| !time.is_zero()).unwrap_or(Duration::from_secs(1))
+    }
+
     /// Number of samples.
     #[must_use]
     pub const fn samples(&self) -> u64 {

@@ -10,6 +10,7 @@ mod plan_text;
 pub mod probe_markdown;
 pub mod probe_text;
 mod style;
+pub mod top_csv;
 pub mod top_text;
 
 pub use as_log::as_log;
