@@ -4,6 +4,7 @@ pub mod args;
 pub mod commands;
 mod exit;
 mod output;
+mod picture;
 mod resolve;
 
 use std::ffi::OsString;

@@ -6,6 +6,7 @@
 //!
 //! [`Recorder`] writes on a thread of its own, [`Replay`] reads, [`export`] turns a recording into CSV or JSON Lines.
 
+mod chart;
 mod decode;
 mod encode;
 pub mod export;
@@ -16,6 +17,7 @@ mod numbers;
 mod recorder;
 mod replay;
 
+pub use chart::timeline;
 pub use decode::{Decoder, Event};
 pub use encode::{Encoder, Header};
 pub use frame::{BadRecording, MAGIC};

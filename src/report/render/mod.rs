@@ -1,6 +1,7 @@
 //! Reports as text. Renderers format what the report holds and compute nothing.
 
 mod as_log;
+pub mod chart;
 mod columns;
 mod comparison_text;
 mod load_text;

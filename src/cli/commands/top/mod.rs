@@ -20,9 +20,9 @@ use clap::{Args, ValueEnum};
 use self::config::Config;
 use self::until::Until;
 use crate::cli::args::EngineFlags;
-use crate::cli::{Exit, Format, Output, Problem};
+use crate::cli::{Exit, Format, Output, Problem, picture};
 use crate::monitor::alarm::Rule;
-use crate::monitor::recording::{Header, Recorder};
+use crate::monitor::recording::{Header, Recorder, timeline};
 use crate::monitor::{Expectation, Interval, ParseDurationError, parse_duration, report};
 use crate::probe::{NvmlProbe, Probe, RecordedProbe, Wanted};
 use crate::report::render::{top_csv, top_text};
@@ -136,6 +136,13 @@ pub fn run(args: &TopArgs, output: &mut Output) -> Result<Exit, Problem> {
         let recorded = replay::open(path, output)?;
         if let Some(to) = &args.export {
             replay::export(&recorded, to)?;
+        }
+        if let Some(to) = &args.chart {
+            let planned = plan::expectation(args)?;
+            let expectation = planned.as_ref().or(recorded.header().expectation.as_ref());
+            picture::write(&timeline(&recorded, expectation), to, args.dark)?;
+        }
+        if args.export.is_some() || args.chart.is_some() {
             return Ok(Exit::Fits);
         }
         return watch(args, Some(recorded));
