@@ -91,7 +91,7 @@ pub(super) fn print(report: &DiagnosisReport, output: &mut Output) {
     match output.format {
         Format::Json => output.json(report),
         Format::Markdown => output.data(&diagnosis_markdown(report)),
-        Format::Text => output.data(&diagnosis_text(report)),
+        Format::Text | Format::Csv => output.data(&diagnosis_text(report)),
     }
 }
 
