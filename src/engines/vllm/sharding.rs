@@ -95,7 +95,7 @@ pub fn rules(
         expert_bytes: after_load::experts_in_bytes(model, layout),
         expert_padding: ExpertPadding::NONE,
         file_state: false,
-        experts: if layout.ep { ExpertRule::Whole { ways } } else { ExpertRule::Sliced { ways } },
+        experts: if layout.ep { ExpertRule::Whole { ways, redundant: 0 } } else { ExpertRule::Sliced { ways } },
         dtypes: dtypes(model, release),
         dtype,
         stages: stages::of_ranges(model, self::partition(model.layers, layout.pp, partition)?),
