@@ -42,6 +42,7 @@ pub fn rules(
     Ok(ShardingRules {
         splits: vec![
             (Role::TokenEmbedding, Split::Vocabulary),
+            (Role::LayerEmbedding, Split::Vocabulary),
             (Role::LmHead, Split::Vocabulary),
             // SigLIP's positions go through the same class as tokens (`models/siglip.py`).
             (Role::PatchPositionEmbedding, Split::Vocabulary),
