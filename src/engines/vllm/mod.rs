@@ -25,9 +25,10 @@ pub mod sharding;
 mod stages;
 mod words;
 
-use super::{Deployment, Engine, EngineError, EnginePlan, Knob, RankShard, Settings, Version};
+use super::{Deployment, Engine, EngineError, EnginePlan, HostLine, Knob, RankShard, Settings, Version, host};
 
 pub use kv::KvLayout;
+pub use options::FLASHINFER_SAMPLER;
 pub use pages::PageOptions;
 pub use release::Release;
 
@@ -80,5 +81,9 @@ impl Engine for Vllm {
 
     fn log(&self, deployment: &Deployment<'_>, plan: &EnginePlan) -> Vec<String> {
         log::lines(deployment, plan)
+    }
+
+    fn host(&self, deployment: &Deployment<'_>, plan: &EnginePlan) -> Option<Vec<HostLine>> {
+        Some(host::vllm(deployment, plan))
     }
 }
