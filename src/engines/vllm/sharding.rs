@@ -140,6 +140,10 @@ fn dtypes(model: &Model, release: Release) -> Vec<(Role, DType)> {
     if deepseek_v4::is(model) {
         dtypes.extend([(Role::Sinks, DType::F32), (Role::RouterTable, DType::I32)]);
     }
+    // `layers/kda.py`, `KimiDeltaAttention.__init__`.
+    if architecture == "KimiLinearForCausalLM" {
+        dtypes.push((Role::StateConvolution, DType::F32));
+    }
     if !BALANCE_AS_MODEL.contains(&architecture) {
         dtypes.push((Role::RouterBias, DType::F32));
     }
