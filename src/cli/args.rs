@@ -67,6 +67,12 @@ pub enum Command {
     Probe(super::commands::probe::ProbeArgs),
     /// The cards live: memory by holder, utilisation, history, processes
     Top(super::commands::top::TopArgs),
+    /// Measure this machine's cards, memory and storage, and keep the figures for later plans
+    Calibrate(super::commands::calibrate::CalibrateArgs),
+    /// What is known beforehand of cards, storage formats and models, and where each figure comes from
+    Profiles(super::commands::profiles::ProfilesArgs),
+    /// Start an engine, watch its cards and its log, and explain its end
+    Run(Box<super::commands::run::RunArgs>),
     /// The JSON Schema of a report
     Schema(super::commands::schema::SchemaArgs),
 }
@@ -80,6 +86,9 @@ pub struct FleetFlags {
     /// A folder whose `gpus/*.toml` adds card profiles or replaces built-in ones of the same id
     #[arg(long, value_name = "FOLDER")]
     pub profile_dir: Option<PathBuf>,
+    /// Leave aside what `calibrate` measured on this machine
+    #[arg(long)]
+    pub no_calibration: bool,
 }
 
 /// Which engine, and how it is set. Long names of the engines' own flags are aliases.

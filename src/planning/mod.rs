@@ -7,6 +7,6 @@ mod search;
 mod verdict;
 
 pub use advice::{Advice, Rejected};
-pub use reconcile::{Exercise, Reconciled};
+pub use reconcile::{CardAccount, CardPrediction, CardSteps, Exercise, Holder, Reconciled, Seen, findings};
 pub use request::{ModelSource, PlanRequest, Planned, VersionSource, plan};
 pub use verdict::{State, Verdict};

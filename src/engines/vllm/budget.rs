@@ -171,7 +171,7 @@ impl<'a> Start<'a> {
             Some(fraction) => fraction,
             None => Fraction::new(era.budget.memory_fraction).map_err(|e| EngineError::Unknown(e.to_string()))?,
         };
-        let draft = draft::of(settings)?;
+        let draft = draft::of(settings, deployment.model)?;
         let draft_bytes = match &draft {
             Draft::Model(model) => {
                 let layout = Layout { tp: options::draft_ranks(settings)?.unwrap_or(layout.tp), ..layout };

@@ -137,7 +137,7 @@ fn token_bytes(cache: &LayerCache, tp: u64, dtype: DType) -> Option<u64> {
         }
         LayerCache::Latent { sparse: true, .. } if dtype.bits() == 8 => Some(SPARSE_LATENT_TOKEN),
         LayerCache::Latent { rank, rope, .. } => Some(dtype.size(rank.saturating_add(rope)).0),
-        LayerCache::Indexer { width } => Some(indexer_token(width)),
+        LayerCache::Indexer { width, .. } => Some(indexer_token(width)),
         LayerCache::State(_) => None,
     }
 }

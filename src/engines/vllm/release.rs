@@ -22,6 +22,12 @@ pub enum LatentCache {
 /// They are known byte for byte for 0.11.2 and 0.25.1. Where a change log names no release, versions between the two follow 0.11.2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Release {
+    /// Quantisation methods that were there before and are not any more.
+    pub methods_gone: &'static [&'static str],
+    /// Classes without an implementation of their own any more run as Transformers has them (`models/transformers`).
+    pub without_former_classes: bool,
+    /// Such classes are refused instead (`models/registry.py`, `_PREVIOUSLY_SUPPORTED_MODELS`).
+    pub refuses_former_classes: bool,
     /// Rotary tables of DeepSeek's YaRN are float32, as gpt-oss's always were (`layers/rotary_embedding/deepseek_scaling_rope.py`).
     pub latent_yarn_in_f32: bool,
     /// The indexer of sparse attention has a rotary table of its own where it rotates otherwise than attention.
@@ -63,6 +69,13 @@ impl Release {
         let from = |minor: u32| version >= Version { major: 0, minor, patch: 0 };
         let late = from(25);
         Self {
+            methods_gone: match () {
+                () if from(33) => &["hqq", "bitsandbytes"],
+                () if late => &["hqq"],
+                () => &[],
+            },
+            without_former_classes: from(11),
+            refuses_former_classes: late,
             latent_yarn_in_f32: late,
             indexer_table_apart: late,
             index_buffer_rows: if late { None } else { Some(2048) },
