@@ -2,9 +2,9 @@
 //! not.
 //!
 //! The crate has a middle and an edge. The middle is arithmetic on values and imports only to its left:
-//! [`units`] → [`profiles`] → [`model`], [`hardware`] → [`sharding`] → [`engines`] → [`placement`] → [`planning`] → [`report`].
-//! The edge ([`sources`], [`probe`], [`loader`], [`monitor`], [`runner`], [`tui`], [`cli`]) touches files, the clock, the network and the cards, and
-//! hands values in.
+//! [`units`] → [`profiles`] → [`model`], [`hardware`] → [`sharding`] → [`engines`] → [`placement`] → [`planning`] → [`oom`] → [`report`].
+//! The edge ([`sources`], [`probe`], [`loader`], [`monitor`], [`runner`], [`tui`], [`cli`]) touches files, the clock, the network and the
+//! cards, and hands values in.
 
 pub mod units;
 
@@ -20,6 +20,8 @@ pub mod engines;
 pub mod placement;
 
 pub mod planning;
+
+pub mod oom;
 
 pub mod report;
 

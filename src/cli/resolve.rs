@@ -230,6 +230,10 @@ const LARGEST_PROFILE: u64 = 1 << 20;
 /// When the folder cannot be read, or one of its profiles does not parse.
 pub fn catalogue(flags: &FleetFlags) -> Result<GpuCatalogue, Problem> {
     let Some(folder) = &flags.profile_dir else { return Ok(GpuCatalogue::built_in()) };
+    // A folder may add messages of logs alone.
+    if !folder.join("gpus").exists() && folder.join("oom").exists() {
+        return Ok(GpuCatalogue::built_in());
+    }
     let folder = folder.join("gpus");
     let unreadable = |path: &Path, error: &dyn std::fmt::Display| {
         Problem::usage(format!("`{}` cannot be read: {error}", path.display()))

@@ -136,6 +136,9 @@ pub struct SchedulerConstants {
     /// Length above which such an engine chunks unasked.
     #[serde(default)]
     pub chunked_above: u64,
+    /// Least tokens of a step for models that see images, where prompts are whole; 0 for no such bound.
+    #[serde(default)]
+    pub image_tokens: u64,
     /// Whether a step is never larger than all sequences at full length.
     #[serde(default)]
     pub at_most_all_sequences: bool,
@@ -403,7 +406,7 @@ struct File {
     schema: u32,
     engine: String,
     newest: String,
-    #[serde(rename = "image")]
+    #[serde(rename = "image", default)]
     images: Vec<ImageItem>,
     #[serde(rename = "era")]
     eras: Vec<Changes>,

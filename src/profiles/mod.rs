@@ -5,6 +5,7 @@ mod engines;
 pub mod gpus;
 pub mod models;
 mod nearest;
+pub mod oom;
 mod quants;
 mod transformers;
 

@@ -2,6 +2,7 @@
 
 mod calibration;
 mod comparison;
+mod diagnosis;
 mod host;
 mod load;
 mod plan;
@@ -13,6 +14,10 @@ pub mod top;
 
 pub use calibration::{CalibrationReport, CardRates, HostRates};
 pub use comparison::{ComparisonReport, DifferenceReport};
+pub use diagnosis::{
+    AgainstReport, BudgetLineReport, BudgetReport, DiagnosisReport, DifferenceRow, EvidenceReport, FindingReport,
+    LogReport, MatchReport, PredictedRepair, RejectedCauseReport, RejectedRepairReport, RepairReport,
+};
 pub use host::{HostLineReport, HostReport};
 pub use load::{
     BaselineReport, FailureReport, HolderReport, LoadReport, LoadedCard, LoadedRank, PhaseReport, ReadReport,

@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::PlanReport;
 use super::probe::ToolReport;
+use super::{DiagnosisReport, PlanReport};
 use crate::units::Bytes;
 
 /// What `run --report` writes. A value that cannot be had is `null`, and a sibling field ending in `_reason` says why.
@@ -28,6 +28,8 @@ pub struct RunReport {
     /// Why `cards` is empty.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cards_reason: Option<String>,
+    /// What its output says about memory; absent where it ended well or was not started.
+    pub diagnosis: Option<DiagnosisReport>,
     /// Processes of the command that outlived it and hold memory on cards.
     pub survivors: Vec<SurvivorReport>,
 }

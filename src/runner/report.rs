@@ -2,9 +2,9 @@
 
 use super::{CardTrace, Ended, Moment, Outcome, Survivor};
 use crate::engines::command_line::without_secrets;
-use crate::report::PlanReport;
 use crate::report::probe::ToolReport;
 use crate::report::run::{EndReport, MomentReport, RunCard, RunReport, SurvivorReport};
+use crate::report::{DiagnosisReport, PlanReport};
 
 /// Lines of output in a report.
 const LINES: usize = 20;
@@ -16,6 +16,7 @@ pub fn report(
     plan: Result<PlanReport, String>,
     outcome: Option<&Outcome>,
     cards_reason: Option<String>,
+    diagnosis: Option<DiagnosisReport>,
 ) -> RunReport {
     let (plan, plan_reason) = match plan {
         Ok(plan) => (Some(plan), None),
@@ -30,6 +31,7 @@ pub fn report(
         ended: outcome.map(end),
         cards: outcome.map(|outcome| outcome.cards.iter().map(card).collect()).unwrap_or_default(),
         cards_reason,
+        diagnosis,
         survivors: outcome.map(|outcome| outcome.survivors.iter().map(survivor).collect()).unwrap_or_default(),
     }
 }

@@ -1,6 +1,7 @@
 //! One file a command.
 
 pub mod calibrate;
+pub mod diagnose;
 pub mod load;
 pub mod plan;
 pub mod probe;

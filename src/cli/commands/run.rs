@@ -7,14 +7,19 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::diagnose::{Known, KnownFlags, patterns};
 use crate::cli::args::DeploymentFlags;
 use crate::cli::{Exit, Output, Problem, resolve};
+use crate::engines::command_line::read_words;
 use crate::monitor::Interval;
+use crate::oom::Scanner;
 use crate::planning::{self, State};
 use crate::probe::{NvmlProbe, Probe, Wanted};
+use crate::report::DiagnosisReport;
 use crate::report::PlanReport;
-use crate::report::render::run_text;
-use crate::runner::{Child, Notice, Options, report, watch};
+use crate::report::render::{diagnosis_text, run_text};
+use crate::runner::{Child, Notice, Options, Outcome, report, watch};
+use crate::sources::logs::scan;
 
 /// Flags of `run`.
 #[derive(Debug, Args)]
@@ -41,6 +46,9 @@ pub struct RunArgs {
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
 }
+
+/// The shell's code of a process that ended by SIGKILL.
+const KILLED: u8 = 137;
 
 /// Plans the command, starts it, watches it to its end, and ends as it does.
 ///
@@ -135,20 +143,51 @@ fn not_started(words: &[String], error: &io::Error) -> Problem {
     }
 }
 
+/// What the output of a command that failed says about memory; how it ended counts as its last word.
+fn diagnosed(args: &RunArgs, words: &[String], outcome: &Outcome) -> Option<DiagnosisReport> {
+    let mut fleet = args.deployment.fleet.clone();
+    if fleet.gpus.is_none() && !outcome.cards.is_empty() {
+        fleet.gpus = Some("live".to_owned());
+    }
+    let flags = KnownFlags {
+        model: None,
+        fleet,
+        engine: args.deployment.engine.clone(),
+        command: read_words(words).is_ok().then(|| shell_words::join(words)),
+    };
+    let patterns = patterns(args.deployment.fleet.profile_dir.as_deref()).ok()?;
+    let mut scanner = Scanner::new(&patterns);
+    let mut files = vec![scan(outcome.log.text().as_slice(), "<output>".to_owned(), &mut scanner)];
+    if matches!(outcome.ended.shell_code(), KILLED) && outcome.passed_on.is_none() {
+        let word = match outcome.host_kills {
+            Some(0) => "signal: killed, and not by the kernel for want of host memory".to_owned(),
+            Some(kills) => format!("signal: killed, and the kernel killed {kills} for want of host memory"),
+            None => "signal: killed".to_owned(),
+        };
+        files.push(scan(word.as_bytes(), "<end of the command>".to_owned(), &mut scanner));
+    }
+    let events = scanner.finish();
+    Some(Known::new(&flags).ok()?.report(&events, &files).1)
+}
+
 /// Says what happened where it did not go well, and writes the report that was asked for.
 fn save(
     args: &RunArgs,
     words: &[String],
     plan: Result<Plan, Problem>,
-    outcome: Option<&crate::runner::Outcome>,
+    outcome: Option<&Outcome>,
     blind: Option<String>,
     output: &mut Output,
 ) -> Result<(), Problem> {
-    let plan = plan.map(|plan| plan.report).map_err(|problem| problem.message);
-    let report = report(words, plan, outcome, blind);
     let failed = outcome.is_some_and(|outcome| !outcome.ended.is_success());
+    let diagnosis = outcome.filter(|_| failed).and_then(|outcome| diagnosed(args, words, outcome));
+    let plan = plan.map(|plan| plan.report).map_err(|problem| problem.message);
+    let report = report(words, plan, outcome, blind, diagnosis);
     if failed || !report.survivors.is_empty() {
         output.talk(run_text(&report).trim_end());
+    }
+    if let Some(diagnosis) = report.diagnosis.as_ref().filter(|diagnosis| !diagnosis.findings.is_empty()) {
+        output.talk(&format!("\nshardfit: {}", diagnosis_text(diagnosis).trim_end()));
     }
     match &args.report {
         Some(path) => output.save(path, &report),

@@ -5,7 +5,8 @@ use clap::{Args, ValueEnum};
 use crate::cli::{Exit, Output, Problem};
 use crate::report::run::RunReport;
 use crate::report::{
-    CalibrationReport, ComparisonReport, LoadReport, PlanReport, ProfileListReport, ProfileReport, probe, top,
+    CalibrationReport, ComparisonReport, DiagnosisReport, LoadReport, PlanReport, ProfileListReport, ProfileReport,
+    probe, top,
 };
 
 /// Flags of `schema`.
@@ -33,6 +34,8 @@ pub enum Which {
     Profiles,
     /// `shardfit/probe/1`
     Probe,
+    /// `shardfit/diagnosis/1`
+    Diagnosis,
     /// `shardfit/run/1`
     Run,
     /// `shardfit/top/1`
@@ -51,6 +54,7 @@ pub fn run(args: &SchemaArgs, output: &mut Output) -> Result<Exit, Problem> {
         Which::Calibration => schemars::schema_for!(CalibrationReport),
         Which::Profile => schemars::schema_for!(ProfileReport),
         Which::Profiles => schemars::schema_for!(ProfileListReport),
+        Which::Diagnosis => schemars::schema_for!(DiagnosisReport),
         Which::Probe => probe::schema(),
         Which::Run => schemars::schema_for!(RunReport),
         Which::Top => top::schema(),

@@ -162,7 +162,8 @@ impl<'a> Start<'a> {
             .map_err(|e| refusals::does_not_divide(&e, model))?;
         let stated = defaults::context(settings, model)?;
         let length = stated.map_or_else(|| defaults::model_length(model).unwrap_or(0), |tokens| tokens.0);
-        let scheduler = Scheduler::resolve(settings, card, length, &era.scheduler)?;
+        let workload = defaults::Workload { length, images: sees_images(model) };
+        let scheduler = Scheduler::resolve(settings, card, workload, &era.scheduler)?;
         rules.generated.extend(sharding::batch_buffers(model, scheduler.batched_tokens, dtype, release));
         rules.generated.extend(after_load::expert_workspaces(model, layout, card));
         rules.expert_padding = after_load::expert_padding(card);
@@ -170,7 +171,7 @@ impl<'a> Start<'a> {
             Some(fraction) => fraction,
             None => Fraction::new(era.budget.memory_fraction).map_err(|e| EngineError::Unknown(e.to_string()))?,
         };
-        let draft = draft::of(settings)?;
+        let draft = draft::of(settings, deployment.model)?;
         let draft_bytes = match &draft {
             Draft::Model(model) => {
                 let layout = Layout { tp: options::draft_ranks(settings)?.unwrap_or(layout.tp), ..layout };

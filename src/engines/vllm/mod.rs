@@ -12,6 +12,7 @@ pub mod flags;
 mod kv;
 mod ledger;
 mod log;
+mod methods;
 mod options;
 mod pages;
 mod peaks;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Release, after_load, buffers, deepseek_v4, fallback, stages};
+use super::{Release, after_load, buffers, deepseek_v4, fallback, methods, stages};
 use crate::model::{Model, Role};
 use crate::sharding::{
     ExpertPadding, ExpertRule, Fusion, Generated, Layout, ShardError, ShardingRules, Split, TabledBuffer,
@@ -28,6 +28,7 @@ pub fn rules(
         return Err(ShardError::QuantizationState { tp: u64::from(layout.tp) });
     }
     fallback::check(model, layout, release)?;
+    methods::check(model, release)?;
     // With several replicas the shared experts work on each rank's own tokens, whole (`config/parallel.py`, `use_sequence_parallel_moe`).
     let whole_shared = layout.ep && layout.tp > 1 && layout.dp > 1;
     let shared = |split| if whole_shared { Split::Replicated } else { split };
@@ -70,17 +71,22 @@ pub fn rules(
             (Role::StateSelection, Split::Row),
             (Role::StateOut, Split::Row),
         ],
-        fusions: vec![
-            Fusion { role: Role::QueryKeyValue, name: "qkv_proj" },
-            Fusion { role: Role::GateUp, name: "gate_up_proj" },
-            Fusion { role: Role::SharedExpertGateUp, name: "gate_up_proj" },
-            Fusion { role: Role::LatentDown, name: "fused_qkv_a_proj" },
-            Fusion { role: Role::Compressor, name: "fused_wkv_wgate" },
-            Fusion { role: Role::ExpertGateUp, name: "w13" },
-            Fusion { role: Role::ExpertUp, name: "w13" },
-            Fusion { role: Role::ExpertDown, name: "w2" },
-        ],
+        fusions: [
+            state_fusions(model),
+            vec![
+                Fusion { role: Role::QueryKeyValue, name: "qkv_proj" },
+                Fusion { role: Role::GateUp, name: "gate_up_proj" },
+                Fusion { role: Role::SharedExpertGateUp, name: "gate_up_proj" },
+                Fusion { role: Role::LatentDown, name: "fused_qkv_a_proj" },
+                Fusion { role: Role::Compressor, name: "fused_wkv_wgate" },
+                Fusion { role: Role::ExpertGateUp, name: "w13" },
+                Fusion { role: Role::ExpertUp, name: "w13" },
+                Fusion { role: Role::ExpertDown, name: "w2" },
+            ],
+        ]
+        .concat(),
         vocabulary_multiple: VOCABULARY_MULTIPLE,
+        row_multiples: deepseek_v4::row_multiples(model),
         embedding_rows: fallback::embedding_rows(model, release),
         share_tied: true,
         repeat_kv_heads: true,
@@ -101,6 +107,14 @@ pub fn rules(
             .collect(),
         generated,
     })
+}
+
+/// Qwen 3.5's checkpoints keep apart what vLLM builds as one (`models/qwen3_5.py`, `packed_modules_mapping`).
+fn state_fusions(model: &Model) -> Vec<Fusion> {
+    if !model.architecture.starts_with("Qwen3_5") {
+        return Vec::new();
+    }
+    vec![Fusion { role: Role::StateIn, name: "in_proj_qkvz" }, Fusion { role: Role::StateGates, name: "in_proj_ba" }]
 }
 
 /// Frequencies of the towers of Qwen's family.

@@ -195,7 +195,7 @@ pub fn run(args: &LoadArgs, output: &mut Output) -> Result<Exit, Problem> {
     let report = loaded.report(plan, &result);
     match output.format {
         Format::Json => output.json(&report),
-        Format::Text | Format::Markdown => output.data(&load_text(&report)),
+        Format::Text | Format::Markdown | Format::Csv => output.data(&load_text(&report)),
     }
     if let Err(failure) = &result {
         output.talk(&format!("error: {failure}"));
