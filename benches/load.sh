@@ -122,6 +122,9 @@ for case in '1 buffered' '2 buffered' '4 buffered' '8 buffered' '1 direct'; do
     row "shardfit load, $device, TP $tp$([ "$io" = buffered ] || echo ', not cached')" "$(echo "$best" | awk '{ printf "%.2f", $1 }')" "$share" "$most MiB (staging $staging MiB)"
 done
 
+if [ -n "${RECORD:-}" ] && [ ! -f benches/RESULTS.md ]; then
+    printf '# Results\n\nEach table is what `RECORD=1 benches/load.sh` printed on one machine on one day.\n' >benches/RESULTS.md
+fi
 {
     echo
     echo "## $(date -u +%Y-%m-%d), $(awk -F': ' '/model name/ { print $2; exit }' /proc/cpuinfo), $(nproc) cores, $(awk '/MemTotal/ { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo), load average $(cut -d' ' -f1-3 /proc/loadavg)"
