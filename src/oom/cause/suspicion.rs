@@ -205,9 +205,13 @@ fn stopped_in_capture<'a>(events: &'a Events) -> Option<(&'a Event, Judgement)> 
 fn cut_traceback(events: &Events) -> Option<&Event> {
     let frame = events.list.iter().rev().find(|e| e.role == Role::Frame)?;
     let last = events.last_text.get(frame.place.file)?;
-    let begins = |e: &&Event| matches!(e.signal, Signal::Traceback | Signal::WorkerException) && e.place < frame.place;
+    let begins = |e: &&Event| {
+        matches!(e.signal, Signal::Traceback | Signal::WorkerException)
+            && e.place < frame.place
+            && e.place.file == frame.place.file
+    };
     let traceback = events.list.iter().filter(begins).last()?;
-    (frame.place.line + 2 >= *last && frame.place.line - traceback.place.line < 200).then_some(frame)
+    (frame.place.line + 2 >= *last && frame.place.line.saturating_sub(traceback.place.line) < 200).then_some(frame)
 }
 
 /// All weights were placed by an automatic split, and the first pass through them breaks off.
