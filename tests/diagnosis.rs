@@ -1,5 +1,10 @@
 //! Diagnoses against published failures, clean starts, and the five cases of the documentation through the program.
-#![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "test data is read from files")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "test data is read from files, and a report that is no JSON ends the test"
+)]
 
 mod corpus;
 #[path = "corpus/oom.rs"]

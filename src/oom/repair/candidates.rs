@@ -507,8 +507,9 @@ fn divisors(context: &Context<'_>) -> Vec<Repair> {
     let heads =
         context.failure.number("attention_heads").or_else(|| context.failure.number("size")).unwrap_or(0.0) as u64;
     let ranks = context.failure.number("tensor_parallel_size").unwrap_or(0.0) as u32;
-    let fits: Vec<u32> =
-        (1..=ranks.saturating_sub(1).min(LARGEST_DEGREE)).filter(|n| heads > 0 && heads % u64::from(*n) == 0).collect();
+    let fits: Vec<u32> = (1..=ranks.saturating_sub(1).min(LARGEST_DEGREE))
+        .filter(|n| heads > 0 && heads.is_multiple_of(u64::from(*n)))
+        .collect();
     let best = fits.last().copied().unwrap_or(1);
     let all: Vec<String> = fits.iter().map(ToString::to_string).collect();
     vec![
