@@ -2,9 +2,9 @@
 //! not.
 //!
 //! The crate has a middle and an edge. The middle is arithmetic on values and imports only to its left:
-//! [`units`] → [`profiles`] → [`model`], [`hardware`] → [`sharding`] → [`engines`] → [`placement`] → [`planning`] → [`report`].
-//! The edge ([`sources`], [`probe`], [`loader`], [`monitor`], [`tui`], [`cli`]) touches files, the clock, the network and the cards, and
-//! hands values in.
+//! [`units`] → [`profiles`] → [`model`], [`hardware`] → [`sharding`] → [`engines`] → [`placement`] → [`planning`] → [`oom`] → [`report`].
+//! The edge ([`sources`], [`probe`], [`loader`], [`monitor`], [`runner`], [`tui`], [`cli`]) touches files, the clock, the network and the
+//! cards, and hands values in.
 
 pub mod units;
 
@@ -21,11 +21,14 @@ pub mod placement;
 
 pub mod planning;
 
+pub mod oom;
+
 pub mod report;
 
 pub mod cli;
 pub mod loader;
 pub mod monitor;
 pub mod probe;
+pub mod runner;
 pub mod sources;
 pub mod tui;

@@ -4,8 +4,10 @@
 use std::fs;
 use std::path::{Component, Path};
 
-use shardfit::sources::WeightIndex;
+use shardfit::engines::command_line::read_text;
+use shardfit::model::Model;
 use shardfit::sources::safetensors::read_header_from_bytes;
+use shardfit::sources::{WeightIndex, gguf};
 
 /// Name and bytes of each input of a target.
 fn inputs(target: &str) -> Vec<(String, Vec<u8>)> {
@@ -52,4 +54,76 @@ fn weight_indexes() {
         }
     }
     assert_eq!(accepted, ["subfolder", "two-files"]);
+}
+
+/// The bytes cut at each place, and with each byte turned over: what a damaged download looks like.
+fn damaged(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> + '_ {
+    let cuts = (0..bytes.len()).map(|end| bytes[..end].to_vec());
+    let turned = (0..bytes.len()).map(|at| {
+        let mut copy = bytes.to_vec();
+        copy[at] ^= 0xff;
+        copy
+    });
+    cuts.chain(turned)
+}
+
+#[test]
+fn gguf_headers() {
+    let read = |file: &[u8]| gguf::read_header(&mut &file[..], file.len() as u64);
+    let mut accepted = Vec::new();
+    for (name, file) in inputs("gguf_header") {
+        for copy in damaged(&file) {
+            // Data may be cut off only where no tensor claims it.
+            if let Ok(header) = read(&copy) {
+                let end = header.tensors.iter().map(|tensor| tensor.offset + tensor.bytes.0).max().unwrap_or(0);
+                assert!(end <= copy.len() as u64, "{name}");
+            }
+        }
+        if read(&file).is_ok() {
+            accepted.push(name);
+        }
+    }
+    let expected = [
+        "aligned-to-64",
+        "alignment-of-three",
+        "all-value-kinds",
+        "bool-of-two",
+        "no-tensors",
+        "two-tensors",
+        "version-2",
+    ];
+    assert_eq!(accepted, expected);
+}
+
+#[test]
+fn configs() {
+    let mut accepted = 0;
+    for (name, json) in inputs("config") {
+        // Cuts of JSON are not JSON; what is left to try is every byte turned over, and that is what the parser is for.
+        let Ok(config) = serde_json::from_slice(&json) else { continue };
+        if let Ok(model) = Model::from_config(&config, None) {
+            let elements: u64 =
+                model.tensors().iter().map(|tensor| tensor.elements() * tensor.names().len() as u64).sum();
+            assert!(
+                elements >= model.parameters() / 8,
+                "{name}: packed tensors hold at most eight parameters an element"
+            );
+            accepted += 1;
+        }
+    }
+    assert!(accepted >= 9, "only {accepted} configs were read");
+}
+
+#[test]
+fn command_lines() {
+    let mut engines = Vec::new();
+    for (_, text) in inputs("command_line") {
+        let Ok(text) = String::from_utf8(text) else { continue };
+        if let Ok(invocation) = read_text(&text) {
+            let again = invocation.template.with_changes(&[("tensor-parallel-size", "4")]);
+            assert!(again.contains('4'), "{text}");
+            engines.push(invocation.engine);
+        }
+    }
+    assert!(engines.len() >= 4, "{engines:?}");
 }

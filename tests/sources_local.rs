@@ -98,6 +98,24 @@ fn a_weights_file_an_index_and_a_config_can_be_named() {
 }
 
 #[test]
+fn companions_are_named_as_the_config_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
+    write("config.json", r#"{"model_type": "llama"}"#);
+    write("hf_quant_config.json", r#"{"quantization": {"quant_algo": "FP8"}}"#);
+    write("other.json", r#"{"model_type": "llama"}"#);
+    write("third.json", r#"{"model_type": "llama"}"#);
+    write("third.hf_quant_config.json", r#"{"quantization": {"quant_algo": "NVFP4"}}"#);
+    let method = |name: &str| {
+        let source = open_path(&dir.path().join(name)).unwrap();
+        source.quant_config.map(|config| config["quantization"]["quant_algo"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(method("config.json").as_deref(), Some("FP8"));
+    assert_eq!(method("other.json"), None);
+    assert_eq!(method("third.json").as_deref(), Some("NVFP4"));
+}
+
+#[test]
 fn a_config_with_other_weights_says_why_there_is_no_checkpoint() {
     let folder = folder(&[("pytorch_model.bin", b"PK")]);
     let source = open_path(folder.path()).unwrap();

@@ -15,7 +15,7 @@ const REQUESTS: usize = 10_000;
 
 /// Plans mixed requests one after the other on one core and prints how many a second: model facts are read beforehand, plan and verdict
 /// are timed.
-pub fn measure() {
+pub fn measure() -> String {
     let models = models();
     let gpus = GpuCatalogue::built_in();
     let cards: Vec<Card> = ["A10", "L4", "A100-80GB", "H100", "H200", "RTX-4090", "B200", "T4"]
@@ -64,12 +64,12 @@ pub fn measure() {
     let elapsed = start.elapsed().as_secs_f64();
     // What other programs took of the core does not count, where the kernel says.
     let seconds = on_core().zip(before).map_or(elapsed, |(after, before)| after - before);
-    println!(
+    format!(
         "{REQUESTS} requests over {} models: {planned} planned ({fitting} fit), {refused} refused, {elapsed:.2} s, {seconds:.2} s of one \
-         core: {:.0} plans/s",
+         core: {:.0} plans/s\n",
         models.len(),
         f64::from(planned) / seconds
-    );
+    )
 }
 
 /// Seconds that this thread has run.

@@ -67,6 +67,14 @@ pub enum Command {
     Probe(super::commands::probe::ProbeArgs),
     /// The cards live: memory by holder, utilisation, history, processes
     Top(Box<super::commands::top::TopArgs>),
+    /// Measure this machine's cards, memory and storage, and keep the figures for later plans
+    Calibrate(super::commands::calibrate::CalibrateArgs),
+    /// What is known beforehand of cards, storage formats and models, and where each figure comes from
+    Profiles(super::commands::profiles::ProfilesArgs),
+    /// What a log of a failure says: which card, which allocation, why, and what repairs it
+    Diagnose(Box<super::commands::diagnose::DiagnoseArgs>),
+    /// Start an engine, watch its cards and its log, and explain its end
+    Run(Box<super::commands::run::RunArgs>),
     /// The JSON Schema of a report
     Schema(super::commands::schema::SchemaArgs),
 }
@@ -77,9 +85,13 @@ pub struct FleetFlags {
     /// Cards: `live`, `4xA10`, `2xL4,1xA100-80GB`, or `4x24GiB` (CUDA total) [default: live]
     #[arg(long, value_name = "CARDS")]
     pub gpus: Option<String>,
-    /// A folder whose `gpus/*.toml` adds card profiles or replaces built-in ones of the same id
+    /// A folder whose `gpus/*.toml` adds card profiles or replaces built-in ones of the same id, and whose `oom/*.toml` adds
+    /// messages that `diagnose` knows
     #[arg(long, value_name = "FOLDER")]
     pub profile_dir: Option<PathBuf>,
+    /// Leave aside what `calibrate` measured on this machine
+    #[arg(long)]
+    pub no_calibration: bool,
 }
 
 /// Which engine, and how it is set. Long names of the engines' own flags are aliases.

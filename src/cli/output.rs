@@ -1,6 +1,7 @@
 //! Data on stdout, talk on stderr, failures with their repair.
 
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 
 use clap::ValueEnum;
 use serde_json::json;
@@ -69,6 +70,8 @@ pub struct Output {
     stderr: Box<dyn Write>,
     /// Whether stderr is a terminal, so that progress bars make sense.
     pub interactive: bool,
+    /// Why data did not reach stdout.
+    lost: Option<io::Error>,
 }
 
 impl Output {
@@ -81,12 +84,28 @@ impl Output {
             stdout: Box::new(anstream::stdout()),
             stderr: Box::new(anstream::stderr()),
             interactive: io::stderr().is_terminal(),
+            lost: None,
         }
     }
 
     /// Writes data to stdout. A closed pipe (`shardfit … | head`) is no failure.
     pub fn data(&mut self, text: &str) {
-        let _ = self.stdout.write_all(text.as_bytes()).and_then(|()| self.stdout.flush());
+        if let Err(error) = self.stdout.write_all(text.as_bytes()).and_then(|()| self.stdout.flush())
+            && error.kind() != io::ErrorKind::BrokenPipe
+        {
+            self.lost = Some(error);
+        }
+    }
+
+    /// The exit code, unless data was lost on its way out (a full disk): whoever reads it must not take half a report for a whole one.
+    pub fn end(&mut self, exit: Exit) -> Exit {
+        match self.lost.take() {
+            None => exit,
+            Some(error) => {
+                self.talk(&format!("\u{1b}[1;31merror:\u{1b}[0m the result could not be written: {error}"));
+                Exit::CannotTell
+            }
+        }
     }
 
     /// Writes a JSON value to stdout, indented, with a final line break.
@@ -118,6 +137,24 @@ impl Output {
         }
         problem.exit
     }
+
+    /// Writes a JSON value to a file, whole or not at all.
+    ///
+    /// # Errors
+    /// When the folder cannot be written to or is full.
+    pub fn save<T: serde::Serialize>(&mut self, path: &Path, value: &T) -> Result<(), Problem> {
+        let failed = |error: &dyn std::fmt::Display| {
+            Problem::cannot_tell(format!("the report `{}` cannot be written: {error}", path.display()))
+                .hint("name a folder that exists and has room")
+        };
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|error| failed(&error))?;
+        serde_json::to_writer_pretty(&mut file, value).map_err(|error| failed(&error))?;
+        file.write_all(b"\n").and_then(|()| file.flush()).map_err(|error| failed(&error))?;
+        file.persist(path).map_err(|error| failed(&error.error))?;
+        Ok(())
+    }
+
     /// Writes a failure to stdout as an object.
     pub fn failure(&mut self, problem: &Problem) {
         self.json(&json!({
@@ -125,7 +162,7 @@ impl Output {
             "tool": { "name": "shardfit", "version": env!("CARGO_PKG_VERSION") },
             "error": problem.message,
             "hints": problem.hints,
-            "exit_code": problem.exit as u8,
+            "exit_code": problem.exit.code(),
         }));
     }
 }

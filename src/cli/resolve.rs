@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::Problem;
 use super::args::{EngineFlags, FleetFlags};
+use super::calibration;
 use crate::engines::command_line::{self, CommandError, CommandTemplate, read_words};
 use crate::engines::{ENGINES, Engine, Settings, Version, engine};
 use crate::hardware::{
@@ -137,7 +138,7 @@ fn from_source(source: sources::ModelSource, path: &Path) -> Result<ResolvedMode
     let (model, assumptions) = read_model(&source).map_err(bad_config)?;
     let model = match &source.id {
         Some(id) => model.named(id.clone()),
-        None => model.named(folder_name(path)),
+        None => model.named(local_name(&source.origin, path)),
     };
     let mut notes = source.notes;
     let is_assumed = !assumptions.is_empty();
@@ -177,6 +178,14 @@ fn read_model(source: &sources::ModelSource) -> Result<(Model, Vec<String>), Con
 
 fn stored(checkpoint: &Checkpoint) -> impl Iterator<Item = (&str, DType, &[u64])> {
     checkpoint.tensors().iter().map(|t| (t.name.as_str(), t.dtype, t.shape.as_slice()))
+}
+
+/// What to call a model without an id: a config under a name of its own is named after its model, all else after its folder.
+fn local_name(origin: &Origin, path: &Path) -> String {
+    match (origin, path.file_stem()) {
+        (Origin::ConfigFile(_), Some(stem)) if stem != "config" => stem.to_string_lossy().into_owned(),
+        _ => folder_name(path),
+    }
 }
 
 /// The last component of a path that names the model rather than a file in it.
@@ -221,6 +230,10 @@ const LARGEST_PROFILE: u64 = 1 << 20;
 /// When the folder cannot be read, or one of its profiles does not parse.
 pub fn catalogue(flags: &FleetFlags) -> Result<GpuCatalogue, Problem> {
     let Some(folder) = &flags.profile_dir else { return Ok(GpuCatalogue::built_in()) };
+    // A folder may add messages of logs alone.
+    if !folder.join("gpus").exists() && folder.join("oom").exists() {
+        return Ok(GpuCatalogue::built_in());
+    }
     let folder = folder.join("gpus");
     let unreadable = |path: &Path, error: &dyn std::fmt::Display| {
         Problem::usage(format!("`{}` cannot be read: {error}", path.display()))
@@ -275,7 +288,13 @@ fn live_fleet(mask: Option<&str>, flags: &FleetFlags) -> Result<Fleet, Problem> 
     if visible.ordinals.is_empty() {
         return Err(Problem::cannot_tell("no card is visible: CUDA_VISIBLE_DEVICES hides all of them"));
     }
-    resolve_snapshot(&snapshot, &visible, FleetSource::Live, &catalogue(flags)?).map_err(bad_fleet)
+    let mut fleet = resolve_snapshot(&snapshot, &visible, FleetSource::Live, &catalogue(flags)?).map_err(bad_fleet)?;
+    if !flags.no_calibration
+        && let Some(measured) = calibration::read()?
+    {
+        calibration::apply(&measured, &mut fleet, snapshot.driver_version.as_ref().known().map(String::as_str));
+    }
+    Ok(fleet)
 }
 
 /// Engine and version of `--engine NAME[@VERSION]`; a version from elsewhere fills in when the flag names none.

@@ -2,6 +2,7 @@
 
 mod card;
 mod fleet;
+mod host;
 mod known;
 mod reading;
 mod snapshot;
@@ -9,6 +10,7 @@ mod visible;
 
 pub use card::{Card, CardSource};
 pub use fleet::{Fleet, FleetItem, FleetSource, FleetSpec, ParseFleetError};
+pub use host::HostMemory;
 pub use known::{ResolveError, resolve, resolve_snapshot};
 pub use reading::{Absence, Reading};
 pub use snapshot::{CardState, MemoryState, MigInstance, MigMode, PcieLink, PeerLink, ProcessState, Snapshot, Vitals};

@@ -56,6 +56,8 @@ pub enum LayerCache {
     Indexer {
         /// Width of the key.
         width: u64,
+        /// Tokens that it selects.
+        chosen: u64,
     },
     /// A key and a value for every token of the encoder's output, none for the decoder's.
     Cross {
@@ -108,7 +110,7 @@ impl LayerCache {
                 Some(kv_heads.saturating_mul(key_width.saturating_add(value_width)))
             }
             Self::Latent { rank, rope, .. } => Some(rank.saturating_add(rope)),
-            Self::Indexer { width } => Some(width),
+            Self::Indexer { width, .. } => Some(width),
             Self::State(_) => None,
         }
     }
@@ -166,6 +168,12 @@ pub enum StateKind {
     Mamba2,
     /// Gated delta rule: a matrix a head.
     GatedDelta,
+    /// Gated delta rule with a gate for each channel of a key (Kimi): a matrix a head.
+    KimiDelta,
+    /// Linear attention that fades at a rate of each head: a matrix a head.
+    Lightning,
+    /// A short convolution alone.
+    ShortConvolution,
 }
 
 /// Layers that share one kind of cache. A layer that keeps two things (latent vectors and an indexer's keys) is in two groups.

@@ -97,6 +97,18 @@ impl<'a> Fields<'a> {
         present(self.inner).or_else(|| self.outer.and_then(present))
     }
 
+    /// The whole config once more, with fields of a nested object that it leaves to the defaults of a class filled in.
+    #[must_use]
+    pub fn with_nested_defaults(&self, name: &str, defaults: &[(&str, u64)]) -> Value {
+        let mut config = self.inner.clone();
+        if let Some(nested) = config.get_mut(name).and_then(Value::as_object_mut) {
+            for (field, value) in defaults {
+                nested.entry(*field).or_insert_with(|| Value::from(*value));
+            }
+        }
+        Value::Object(config)
+    }
+
     /// What to call the model in messages.
     #[must_use]
     pub fn model_name(&self) -> &'a str {

@@ -26,6 +26,12 @@ pub enum Role {
     QueryKeyValue,
     /// Attention heads → hidden state.
     AttentionOutput,
+    /// Heads' outputs, group by group → a low rank of each group.
+    GroupedOutput,
+    /// Hidden state → what several tokens together leave in a compressed cache.
+    Compressor,
+    /// Hidden streams → one before a block, and back into several after it.
+    StreamMix,
     /// One learned logit a query head that takes attention away from all tokens.
     Sinks,
     /// Hidden state → low-rank queries, or latent vector and rotated key (MLA).
@@ -50,10 +56,14 @@ pub enum Role {
     Up,
     /// Last matrix of a feed-forward layer.
     Down,
+    /// Trained numbers of an activation function.
+    Activation,
     /// Hidden state → one score an expert.
     Router,
     /// Added to the scores when experts are chosen; a buffer, not a parameter.
     RouterBias,
+    /// Token → its experts, where no score chooses them; a buffer, not a parameter.
+    RouterTable,
     /// Hidden state → a narrower one that the experts work on.
     ExpertLatentDown,
     /// The experts' narrow state → hidden state.
@@ -76,6 +86,8 @@ pub enum Role {
     StateIn,
     /// Hidden state → the gates of a state layer that are computed apart.
     StateGates,
+    /// Hidden state → the low rank that gates of a state layer are computed from.
+    StateRank,
     /// Short convolution of a state layer, one kernel a channel.
     StateConvolution,
     /// Parameters of a state layer that each head (for Mamba 1: each channel) has of its own, by which its state fades: `A_log`.
@@ -111,6 +123,7 @@ impl Role {
         match self {
             Self::QueryKeyValue
             | Self::AttentionOutput
+            | Self::GroupedOutput
             | Self::LatentDown
             | Self::LatentQuery
             | Self::LatentKeyValue
@@ -131,6 +144,7 @@ impl Role {
             | Self::SharedExpertGate
             | Self::StateIn
             | Self::StateGates
+            | Self::StateRank
             | Self::StateSelection
             | Self::StateStep
             | Self::StateOut
@@ -146,6 +160,10 @@ impl Role {
             | Self::IndexerNorm
             | Self::Router
             | Self::RouterBias
+            | Self::RouterTable
+            | Self::Compressor
+            | Self::StreamMix
+            | Self::Activation
             | Self::StateConvolution
             | Self::StateDecay
             | Self::StateHeads
@@ -439,6 +457,6 @@ impl Module {
     /// Whether its tensors are saved with the checkpoint but are no parameters.
     #[must_use]
     pub fn is_buffer(&self) -> bool {
-        matches!(self.role, Role::RouterBias | Role::Constant)
+        matches!(self.role, Role::RouterBias | Role::RouterTable | Role::Constant)
     }
 }

@@ -9,6 +9,6 @@ mod verdict;
 
 pub use advice::{Advice, Rejected};
 pub use grid::{Grid, grid};
-pub use reconcile::{Exercise, Reconciled};
+pub use reconcile::{CardAccount, CardPrediction, CardSteps, Exercise, Holder, Reconciled, Seen, findings};
 pub use request::{ModelSource, PlanRequest, Planned, VersionSource, plan};
 pub use verdict::{State, Verdict};

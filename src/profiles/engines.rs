@@ -11,8 +11,30 @@ use crate::units::{Basis, Bytes, Estimate, Formula};
 pub struct VllmProfile {
     /// The newest version these constants are for.
     pub newest: String,
+    /// Largest images, by model.
+    pub images: Vec<ImageItem>,
     /// Eras, oldest first.
     pub eras: Vec<VllmEra>,
+}
+
+/// The largest image that models of some classes take.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageItem {
+    /// Classes, as in `architectures`.
+    pub architectures: Vec<String>,
+    /// Patches that the tower sees.
+    pub patches: u64,
+    /// Rows that the text model takes over.
+    pub tokens: u64,
+    /// Numbers of one patch's pixels.
+    pub inputs: u64,
+    /// Whether the tower rotates queries and keys, which it does in float32.
+    pub rotated: bool,
+    /// Whether videos of that size are another kind of input.
+    pub videos: bool,
+    /// Where it is from.
+    pub source: String,
 }
 
 /// vLLM's constants from one version on.
@@ -76,6 +98,8 @@ pub struct BudgetConstants {
     pub start_check: bool,
     /// Whether whole segments of the tensor allocator are charged, not only the blocks in use.
     pub segments: bool,
+    /// By what share of the weights the allocator's replay may differ from what is printed.
+    pub weights_doubt: f64,
     /// Where it is from.
     pub source: String,
 }
@@ -112,6 +136,9 @@ pub struct SchedulerConstants {
     /// Length above which such an engine chunks unasked.
     #[serde(default)]
     pub chunked_above: u64,
+    /// Least tokens of a step for models that see images, where prompts are whole; 0 for no such bound.
+    #[serde(default)]
+    pub image_tokens: u64,
     /// Whether a step is never larger than all sequences at full length.
     #[serde(default)]
     pub at_most_all_sequences: bool,
@@ -137,6 +164,8 @@ pub struct Spread {
 pub struct ActivationConstants {
     /// Bytes per element of sequences × vocabulary in the sampler pass.
     pub sampler_bytes: f64,
+    /// The other sampler that the era has; `None` where there is none to choose.
+    pub flashinfer: Option<FlashInferSampler>,
     /// Added to the sampler pass.
     #[serde(deserialize_with = "bytes")]
     pub sampler_constant: Bytes,
@@ -156,6 +185,16 @@ pub struct ActivationConstants {
     pub image_constant: Bytes,
     /// Where they are from.
     pub source: String,
+}
+
+/// Sampling by FlashInfer's kernels, which sort nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FlashInferSampler {
+    /// Bytes per element of sequences × vocabulary.
+    pub bytes: f64,
+    /// Whether it is used unasked wherever the package is installed.
+    pub by_default: bool,
 }
 
 /// How the buffers of routed experts are kept.
@@ -198,6 +237,13 @@ pub struct Bounds {
 }
 
 impl Bounds {
+    /// So many times the amount.
+    #[must_use]
+    pub fn times(&self, count: u32) -> Self {
+        let times = |amount: Bytes| Bytes(amount.0.saturating_mul(u64::from(count)));
+        Self { low: times(self.low), expected: times(self.expected), high: times(self.high) }
+    }
+
     /// As an estimate of a ledger line.
     #[must_use]
     pub fn estimate(&self, rule: &'static str) -> Estimate {
@@ -209,8 +255,10 @@ impl Bounds {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NonTorchConstants {
-    /// One rank.
+    /// One rank, on a card whose multiprocessors are not known.
     pub single: Bounds,
+    /// One rank, for each multiprocessor of its card: kernels and library handles reserve memory by them.
+    pub per_multiprocessor: Option<Bounds>,
     /// Several ranks of one layer, over NVLink.
     pub parallel_nvlink: Bounds,
     /// Several ranks of one layer, over PCIe.
@@ -358,6 +406,8 @@ struct File {
     schema: u32,
     engine: String,
     newest: String,
+    #[serde(rename = "image", default)]
+    images: Vec<ImageItem>,
     #[serde(rename = "era")]
     eras: Vec<Changes>,
 }
@@ -415,7 +465,7 @@ fn read(text: &str) -> Result<VllmProfile, String> {
             changes.over(eras.last()).ok_or_else(|| format!("era {first} lacks a group and has no era before"))?;
         eras.push(era);
     }
-    Ok(VllmProfile { newest: file.newest, eras })
+    Ok(VllmProfile { newest: file.newest, images: file.images, eras })
 }
 
 static VLLM: LazyLock<Result<VllmProfile, String>> =

@@ -103,6 +103,8 @@ const FILES: &[(&str, &str)] = &[
     ("modelopt-fp8-block", include_str!("../../profiles/quants/modelopt-fp8-block.toml")),
     ("modelopt-nvfp4", include_str!("../../profiles/quants/modelopt-nvfp4.toml")),
     ("mxfp4", include_str!("../../profiles/quants/mxfp4.toml")),
+    ("mxfp4-matrix", include_str!("../../profiles/quants/mxfp4-matrix.toml")),
+    ("fp8-block-power", include_str!("../../profiles/quants/fp8-block-power.toml")),
     ("mxfp8", include_str!("../../profiles/quants/mxfp8.toml")),
     ("torchao-int4", include_str!("../../profiles/quants/torchao-int4.toml")),
     ("torchao-int8", include_str!("../../profiles/quants/torchao-int8.toml")),

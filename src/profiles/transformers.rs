@@ -35,6 +35,8 @@ pub struct PrefillConstants {
     pub hidden_bytes: u64,
     /// Per feed-forward feature.
     pub feed_forward_bytes: u64,
+    /// Upper bound of the whole, relative.
+    pub high: f64,
     /// Where they are from.
     pub source: String,
 }

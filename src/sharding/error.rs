@@ -77,6 +77,36 @@ pub enum ShardError {
         /// Ranks.
         tp: u64,
     },
+    /// The engine's version runs no such quantisation.
+    #[error("this version runs no checkpoints quantised by `{method}`")]
+    UnknownMethod {
+        /// The method.
+        method: String,
+    },
+    /// No kernel takes weights of so many bits.
+    #[error("no kernel takes {bits}-bit weights of {method}")]
+    Bits {
+        /// The method.
+        method: String,
+        /// Bits of a weight.
+        bits: u64,
+    },
+    /// The class that the engine runs does not say how ranks divide it.
+    #[error("`{class}` does not say how several ranks divide it")]
+    NoPlan {
+        /// The class.
+        class: String,
+        /// The last version that had a class of its own, which divided.
+        until: String,
+    },
+    /// The engine gave the class up.
+    #[error("`{class}` is not run since {until}")]
+    FormerClass {
+        /// The class.
+        class: String,
+        /// The last version that runs it.
+        until: String,
+    },
     /// More stages than layers, or a partition that does not add up.
     #[error("{layers} layers cannot form {stages} pipeline stages")]
     Stages {

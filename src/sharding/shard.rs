@@ -6,7 +6,7 @@ use super::slices::Member;
 use super::stored::{Cut, Features, Filled, FusedMatrix};
 use super::{BoxCopy, Fill, Layout, Rank, RankTensor, ShardError, ShardingRules, SourceTensor, Split, Stage, Where};
 use crate::model::{IndexSet, Instances, Kind, Model, Module, Part, Role, RowParameter, Segment, bias};
-use crate::units::DType;
+use crate::units::{DType, round_up};
 
 /// The tensors of one rank, in the order of construction.
 ///
@@ -195,8 +195,12 @@ impl Shard<'_> {
             }
             Kind::Rows { output, parameters } => {
                 let rows = output.iter().map(|s| s.rows).fold(0, u64::saturating_add);
+                let padded = |cut: Cut| match self.rules.row_multiples.iter().find(|(role, _)| *role == first.role) {
+                    Some((_, multiple)) => Cut { held: round_up(cut.held, *multiple), ..cut },
+                    None => cut,
+                };
                 let cut = match self.rules.split_of(first) {
-                    Split::Column => self.column(output, first, self.member)?,
+                    Split::Column => padded(self.column(output, first, self.member)?),
                     Split::Vocabulary => {
                         let (slice, held) = self.member.vocabulary(rows, self.rules.vocabulary_multiple)?;
                         Cut { slices: vec![slice], held }
@@ -208,8 +212,11 @@ impl Shard<'_> {
                 }
             }
             Kind::Table { rows, width } => {
+                let built = self.rules.embedding_rows.filter(|_| first.role == Role::TokenEmbedding);
                 let (from, padded) = match self.rules.split_of(first) {
-                    Split::Vocabulary => self.member.vocabulary(*rows, self.rules.vocabulary_multiple)?,
+                    Split::Vocabulary => {
+                        self.member.vocabulary(built.unwrap_or(*rows).min(*rows), self.rules.vocabulary_multiple)?
+                    }
                     Split::Replicated | Split::Column | Split::Row => (0..*rows, *rows),
                 };
                 let source = SourceTensor {
@@ -275,7 +282,7 @@ impl Shard<'_> {
     /// This rank's share of a routed expert's module, where the engine keeps experts in one tensor.
     fn expert_share(&self, module: &Module) -> Option<ExpertShare> {
         let count = match (&module.instances, &module.kind) {
-            (Instances::Experts { experts, .. }, _) => *experts,
+            (Instances::Experts { experts, .. }, _) if module.role.is_routed_expert() => *experts,
             (_, Kind::Stack(stack)) => stack.experts,
             _ => return None,
         };

@@ -7,6 +7,7 @@ mod hub;
 mod index;
 mod json;
 mod local;
+pub mod logs;
 pub mod safetensors;
 mod script;
 

@@ -16,7 +16,7 @@ const MIDDLE: &[&[&str]] = &[
 ];
 
 /// What touches files, clock, network and cards; may import all of the middle, and its own kind.
-const EDGE: &[&str] = &["sources", "probe", "loader", "monitor", "tui", "cli"];
+const EDGE: &[&str] = &["sources", "probe", "loader", "monitor", "runner", "tui", "cli"];
 
 /// Files in which `unsafe` may stand: the CUDA driver, and two NVML calls that nvml-wrapper does not wrap.
 pub const UNSAFE: &[&str] = &["loader/device/cuda.rs", "probe/unwrapped.rs"];

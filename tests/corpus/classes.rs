@@ -33,6 +33,22 @@ pub fn as_built(model: &Model, built_by: &str) -> BTreeSet<Listed> {
         if five && model.architecture == "Qwen3VLMoeForConditionalGeneration" && template.shape.len() == 3 {
             template.shape.swap(1, 2);
         }
+        // Transformers joins the three convolutions of Kimi Linear and puts a gate's parts below a name of their own.
+        if five && model.architecture == "KimiLinearForCausalLM" {
+            if [".k_conv1d.", ".v_conv1d."].iter().any(|part| template.name.contains(part)) {
+                continue;
+            }
+            if template.name.ends_with("A_log") {
+                template.shape = vec![1, 1, template.shape[0], 1];
+            } else if template.name.contains(".q_conv1d.") {
+                template.name = template.name.replace(".q_conv1d.", ".conv1d.");
+                template.shape[0] *= 3;
+            }
+            for part in ["A_log", "dt_bias", "f_a_proj", "f_b_proj"] {
+                template.name =
+                    template.name.replace(&format!("self_attn.{part}"), &format!("self_attn.forget_gate.{part}"));
+            }
+        }
         match template.name.split_once(".experts.{}.") {
             Some((layer, matrix)) if five || layer.ends_with("feed_forward") && layer.starts_with("language_model") => {
                 apart.entry(renamed(layer, five)).or_default().push((matrix.to_owned(), template));

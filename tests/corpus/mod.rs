@@ -64,3 +64,41 @@ pub fn model_or_sibling(id: &str) -> Option<Result<Model, ConfigError>> {
     // GPTQ and AWQ checkpoints pad narrow feed-forward layers; the stored siblings that are read here are wide enough.
     Some(Model::from_config(&config, None).map(|m| m.named(id)))
 }
+
+/// The model of a published run: a stored one, what `runs/models.jsonl` says of it, or a sibling of either that differs in its quantisation.
+pub fn published_model(id: &str) -> Option<Result<Model, ConfigError>> {
+    if let Some((config, quantization)) = described(id) {
+        return Some(Model::from_config(&config, quantization.as_ref()).map(|m| m.named(id)));
+    }
+    if let Some(found) = model_or_sibling(id) {
+        return Some(found);
+    }
+    const FP8: (&str, &str) = (
+        "-FP8",
+        r#"{"activation_scheme": "dynamic", "fmt": "e4m3", "quant_method": "fp8", "weight_block_size": [128, 128]}"#,
+    );
+    let endings = SIBLINGS.iter().skip(1).chain([&FP8]);
+    let (base, quantization) = endings.into_iter().find_map(|(end, q)| Some((id.strip_suffix(end)?, q)))?;
+    let (mut config, _) = described(base).or_else(|| config(base))?;
+    config["quantization_config"] = serde_json::from_str(quantization).unwrap();
+    Some(Model::from_config(&config, None).map(|m| m.named(id)))
+}
+
+/// A config as `runs/models.jsonl` describes it: a stored one with changes.
+fn described(id: &str) -> Option<(Value, Option<Value>)> {
+    let entry = rows("runs/models.jsonl").into_iter().find(|entry| entry["id"].as_str() == Some(id))?;
+    let (mut config, quantization) = config(entry["like"].as_str()?)?;
+    for (place, changes) in [("", &entry["set"]), ("text_config", &entry["text"])] {
+        let part = if place.is_empty() { &mut config } else { &mut config[place] };
+        for (field, value) in changes.as_object().into_iter().flatten() {
+            part[field] = value.clone();
+        }
+    }
+    match entry.get("quantization_config") {
+        Some(own) => {
+            config["quantization_config"] = own.clone();
+            Some((config, None))
+        }
+        None => Some((config, quantization)),
+    }
+}

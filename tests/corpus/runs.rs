@@ -3,7 +3,9 @@
 
 use serde_json::Value;
 use shardfit::engines::transformers::{Transformers, flag};
-use shardfit::engines::{Component, ContextLength, Deployment, Engine, EnginePlan, Settings, Version};
+use shardfit::engines::{
+    Component, ContextLength, Demand, Deployment, Engine, EnginePlan, RankPlan, Settings, Version,
+};
 use shardfit::hardware::{Fleet, FleetSource};
 use shardfit::model::Model;
 use shardfit::profiles::gpus::GpuCatalogue;
@@ -57,10 +59,41 @@ pub fn plan(model: &Model, run: &Run<'_>) -> Result<EnginePlan, String> {
     Transformers.plan(&deployment).map_err(|e| e.to_string())
 }
 
-/// What torch counts as allocated: weights, cache and activations on all cards.
+/// What torch counts as allocated at its highest, on all cards: weights, cache and activations, or more while loading.
 pub fn allocated(plan: &EnginePlan) -> Bytes {
     let counted = [Component::Weights, Component::KvCache, Component::Activation];
-    plan.ranks.iter().map(|rank| counted.into_iter().map(|c| rank.expected(c)).sum::<Bytes>()).sum()
+    let around = [Component::Context, Component::OtherProcesses];
+    let sum = |rank: &RankPlan, of: &[Component]| of.iter().map(|c| rank.expected(*c)).sum::<Bytes>();
+    let top = |rank: &RankPlan| {
+        let loading = rank.load_peak.expected.saturating_sub(sum(rank, &around));
+        sum(rank, &counted).max(loading)
+    };
+    plan.ranks.iter().map(top).sum()
+}
+
+/// The same at the low and the high end of each estimate.
+pub fn bounds(plan: &EnginePlan) -> [Bytes; 2] {
+    let counted = [Component::Weights, Component::Activation];
+    [Demand::Low, Demand::High].map(|demand| {
+        let top = |rank: &RankPlan| {
+            let lines = rank.lines.iter().filter(|l| counted.contains(&l.component));
+            let lines: Bytes = lines.map(|l| demand.of(&l.estimate)).sum();
+            let context = rank.expected(Component::Context) + rank.expected(Component::OtherProcesses);
+            (lines + rank.kv[demand as usize]).max(demand.of(&rank.load_peak).saturating_sub(context))
+        };
+        plan.ranks.iter().map(top).sum()
+    })
+}
+
+/// What the steps after the prompt take: the same with the low end of activations, which is that of decoding.
+pub fn steps(plan: &EnginePlan) -> Bytes {
+    let low = |rank: &RankPlan| {
+        let lines = rank.lines.iter().filter(|l| l.component == Component::Activation);
+        let growing = |l: &shardfit::engines::Line| l.what == "activations and logits above the cache";
+        let lines: Bytes = lines.map(|l| if growing(l) { l.estimate.low } else { l.estimate.expected }).sum();
+        lines + rank.expected(Component::Weights) + rank.expected(Component::KvCache)
+    };
+    plan.ranks.iter().map(low).sum()
 }
 
 /// Weights and cache alone: what is held after the last step.

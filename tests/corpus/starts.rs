@@ -59,43 +59,36 @@ static GPUS: LazyLock<GpuCatalogue> = LazyLock::new(GpuCatalogue::built_in);
 /// Fields that must not be deduced for a row to be scored.
 const STATED: [&str; 4] = ["model", "tp", "engine_version", "quantization"];
 
-/// Checkpoints with the architecture and sizes of a stored one, byte for byte: bases and fine-tunes, and copies under other names.
-const TWINS: &[(&str, &str)] = &[
-    ("meta-llama/Meta-Llama-3-8B", "meta-llama/Meta-Llama-3-8B-Instruct"),
-    ("meta-llama/Meta-Llama-3.1-8B-Instruct", "meta-llama/Llama-3.1-8B-Instruct"),
-    ("meta-llama/Llama-3.2-11B-Vision", "meta-llama/Llama-3.2-11B-Vision-Instruct"),
-    ("unsloth/Llama-3.2-3B-Instruct", "meta-llama/Llama-3.2-3B-Instruct"),
-    ("unsloth/DeepSeek-R1-0528-Qwen3-8B", "Qwen/Qwen3-8B"),
-    ("deepseek-ai/DeepSeek-R1-0528-Qwen3-8B", "Qwen/Qwen3-8B"),
-    ("deepseek-ai/DeepSeek-R1", "deepseek-ai/DeepSeek-V3"),
-    ("deepseek-ai/DeepSeek-V2-Lite-Chat", "deepseek-ai/DeepSeek-V2-Lite"),
-    ("deepseek-ai/DeepSeek-R1-Distill-Llama-70B", "meta-llama/Llama-3.3-70B-Instruct"),
-    ("mistralai/Mistral-Small-3.2-24B-Instruct-2506", "mistralai/Mistral-Small-3.1-24B-Instruct-2503"),
-    ("zai-org/glm-4-9b-chat", "zai-org/glm-4-9b-chat-hf"),
-    ("hfl/chinese-alpaca-2-7b", "meta-llama/Llama-2-7b-hf"),
-    ("BaSalam/Llama2-7b-entity-attr-v1", "meta-llama/Llama-2-7b-hf"),
-    ("unsloth/meta-llama-3.1-8b-instruct-unsloth-bnb-4bit", "unsloth/Meta-Llama-3.1-8B-Instruct-bnb-4bit"),
-];
-
-fn model(id: &str) -> Option<Result<Model, shardfit::model::ConfigError>> {
-    let twin = TWINS.iter().find(|(name, _)| *name == id).map_or(id, |(_, twin)| twin);
-    corpus::model_or_sibling(twin)
-}
-
 /// Whether a row can be scored: nothing that matters was deduced.
 pub fn dependable(row: &Value) -> bool {
     let inferred = row["inferred"].as_array().map(Vec::as_slice).unwrap_or_default();
-    // Those two series train with adapters of a rank that the pages do not state.
-    let adapters =
-        ["vllm-unsloth-", "vllm-selfllm-3"].iter().any(|series| row["id"].as_str().unwrap().starts_with(series));
+    // Trained beside the engine, with adapters of a rank that the page does not state.
+    let adapters = row["lora"].as_bool() == Some(true) && row["lora_rank"].is_null();
     !adapters
         && !inferred.iter().any(|f| STATED.iter().any(|s| f.as_str() == Some(s)))
-        && row["engine_version"].is_string()
+        && row["engine_version"].as_str().is_some_and(|text| text.parse::<Version>().is_ok())
+}
+
+/// The version of a row: as stated; the first of a series that is named without its last number; else, deduced, the newest that any row of
+/// that month or before states.
+fn version(row: &Value) -> Option<Version> {
+    let read = |row: &Value| row["engine_version"].as_str().and_then(|text| text.parse::<Version>().ok());
+    let series = |text: &str| text.strip_suffix(".x").or_else(|| text.strip_suffix("-nightly"))?.parse().ok();
+    if let Some(version) = read(row).or_else(|| series(row["engine_version"].as_str()?)) {
+        return Some(version);
+    }
+    let date = row["date"].as_str()?;
+    let before = corpus::rows("runs/vllm.jsonl");
+    // A year alone reaches to its end.
+    let until = |other: &str| other.get(..date.len()).unwrap_or(other) <= date;
+    before.iter().filter(|other| other["date"].as_str().is_some_and(until)).filter_map(read).max()
 }
 
 /// The card of a row; one of the right kind for rows without, whose weights alone can be compared.
 fn card(row: &Value) -> (Card, bool) {
     let name = row["gpu"].as_str().unwrap_or("");
+    // "24GB (RTX 4090 class)" names its class in brackets.
+    let name = name.split_once('(').map_or(name, |(_, class)| class.trim_end_matches(" class)"));
     let named = name.trim_start_matches("NVIDIA ").trim_start_matches("Tesla ").trim_start_matches("GeForce ");
     let words: Vec<&str> = named.split(' ').collect();
     let tried = (1..=words.len()).rev().map(|n| words[..n].join(" "));
@@ -103,6 +96,11 @@ fn card(row: &Value) -> (Card, bool) {
     let known = found.is_some();
     let profile = found.or_else(|| GPUS.select("H100").ok()).unwrap();
     let mut card = Card::of_profile(&profile);
+    // Modified cards: the size in the name is far from the profile's.
+    let size = words.last().and_then(|word| word.strip_suffix("GB")?.parse::<f64>().ok());
+    if let Some(size) = size.filter(|size| (size / card.capacity.as_gib() - 1.0).abs() > 0.5) {
+        card.capacity = Bytes::from_gib(size * 0.98);
+    }
     if let Some(total) = row["gpu_total_gib"].as_f64() {
         card.capacity = Bytes::from_gib(total);
     }
@@ -113,8 +111,16 @@ fn settings(row: &Value) -> Settings {
     let number = |key: &str| row[key].as_u64();
     let text = |key: &str| row[key].as_str().map(str::to_owned);
     let mut engine_flags = std::collections::BTreeMap::new();
+    let mut flag = |name: &str, value: String| engine_flags.insert(name.to_owned(), value);
     if row["v1"].as_bool() == Some(false) {
-        engine_flags.insert("VLLM_USE_V1".to_owned(), "0".to_owned());
+        flag("VLLM_USE_V1", "0".to_owned());
+    }
+    for (name, value) in row["engine_flags"].as_object().into_iter().flatten() {
+        flag(name, value.as_str().unwrap().to_owned());
+    }
+    if row["lora"].as_bool() == Some(true) {
+        flag("enable-lora", "true".to_owned());
+        flag("max-lora-rank", row["lora_rank"].as_u64().unwrap_or(16).to_string());
     }
     Settings {
         engine_flags,
@@ -135,13 +141,19 @@ fn settings(row: &Value) -> Settings {
 /// Plans a row.
 pub fn compare(row: &Value) -> Result<Compared, Skipped> {
     let id = row["model"].as_str().ok_or("no model")?;
-    let model = model(id).ok_or("no config")?.map_err(|e| e.to_string())?;
-    // Quantised while loading, or another file of the same name: the stored config is of other weights.
-    if row["quantization"].is_string() != model.quantization.is_some() {
-        return Err(format!("ran as {}, the config is of another form", row["quantization"]));
+    let model = corpus::published_model(id).ok_or("no config")?.map_err(|e| e.to_string())?;
+    let version = version(row).ok_or("no version")?;
+    let mut settings = settings(row);
+    let method = row["quantization"].as_str();
+    match (&model.quantization, method) {
+        // Plain weights, quantised while loading.
+        (None, Some(method @ ("bitsandbytes" | "fp8"))) => settings.quantization = Some(method.to_owned()),
+        (None, Some(method)) => return Err(format!("ran as {method}; which matrices is not stated")),
+        (Some(own), None) if row["quantization"].is_string() => {
+            return Err(format!("ran plain, the config is {}", own.method));
+        }
+        _ => {}
     }
-    let version: Version = row["engine_version"].as_str().ok_or("no version")?.parse().map_err(|_| "no version")?;
-    let settings = settings(row);
     let ranks = settings.tensor_parallel.unwrap_or(1) * settings.pipeline_parallel.unwrap_or(1);
     let (card, card_known) = card(row);
     let fleet = Fleet { cards: vec![card; ranks as usize], source: FleetSource::Given };
@@ -163,8 +175,9 @@ impl Compared {
         Some(Figure { measured: self.row["measured"][key].as_f64()?, planned })
     }
 
+    /// The rank whose log lines the page shows: the first, unless the page is of another one.
     fn rank(&self) -> &RankPlan {
-        &self.plan.ranks[0]
+        &self.plan.ranks[self.row["rank"].as_u64().unwrap_or(0) as usize]
     }
 
     /// "Model loading took".
@@ -180,6 +193,9 @@ impl Compared {
 
     /// Memory outside the tensor allocator.
     pub fn non_torch(&self) -> Option<Figure> {
+        if !self.card_known {
+            return None;
+        }
         let outside = |l: &shardfit::engines::Line| {
             l.account == Account::Budget && matches!(l.component, Component::Context | Component::Communication)
         };
@@ -191,9 +207,15 @@ impl Compared {
         self.figure("graph_gib", sum(self.rank(), |l| l.component == Component::CudaGraph))
     }
 
+    fn inferred(&self, field: &str) -> bool {
+        self.row["inferred"].as_array().is_some_and(|fields| fields.iter().any(|f| f.as_str() == Some(field)))
+    }
+
     /// "Available KV cache memory": the poorest rank's. Only where the card and the share of it are stated.
     pub fn pool(&self) -> Option<Figure> {
-        if !self.card_known || self.row["gpu_memory_utilization"].is_null() {
+        let card = self.card_known && (!self.inferred("gpu") || self.row["gpu_total_gib"].is_number());
+        let share = self.row["gpu_memory_utilization"].is_number() && !self.inferred("gpu_memory_utilization");
+        if !(card && share) {
             return None;
         }
         let left = |demand: Demand| {
@@ -202,7 +224,10 @@ impl Compared {
                     rank.lines.iter().filter(|l| l.account == Account::Budget).map(|l| demand.of(&l.estimate));
                 rank.budget.unwrap_or(Bytes::ZERO).as_gib() - charged.sum::<Bytes>().as_gib()
             };
-            self.plan.ranks.iter().map(of).fold(f64::INFINITY, f64::min)
+            match self.row["rank"].is_u64() {
+                true => of(self.rank()),
+                false => self.plan.ranks.iter().map(of).fold(f64::INFINITY, f64::min),
+            }
         };
         self.figure("kv_cache_gib", [left(Demand::High), left(Demand::Expected), left(Demand::Low)])
     }

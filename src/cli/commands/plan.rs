@@ -7,6 +7,8 @@ use clap::Args;
 use crate::cli::args::DeploymentFlags;
 use crate::cli::{Exit, Format, Output, Problem, picture, resolve};
 use crate::engines::{Deployment, EngineError};
+use crate::hardware::FleetSource;
+use crate::loader::host_memory;
 use crate::planning::{self, PlanRequest, Planned, State};
 use crate::report::render::chart::{Bars, Cell, HeatMap};
 use crate::report::render::{as_log, comparison_markdown, comparison_text, plan_explain, plan_markdown, plan_text};
@@ -102,6 +104,11 @@ struct Answer {
 fn planned(request: &PlanRequest, subject: &resolve::Subject, notes: &[String]) -> Result<Answer, Problem> {
     let planned = planning::plan(request).map_err(refused)?;
     let mut report = PlanReport::new(request, &planned, notes);
+    if request.fleet.source == FleetSource::Live
+        && let Some(memory) = host_memory()
+    {
+        report.compare_host(&memory, request, &planned.plan);
+    }
     if let Some(template) = &subject.template {
         report.name_commands(template);
     }

@@ -3,7 +3,11 @@
 use clap::{Args, ValueEnum};
 
 use crate::cli::{Exit, Output, Problem};
-use crate::report::{ComparisonReport, LoadReport, PlanReport, probe, top};
+use crate::report::run::RunReport;
+use crate::report::{
+    CalibrationReport, ComparisonReport, DiagnosisReport, LoadReport, PlanReport, ProfileListReport, ProfileReport,
+    probe, top,
+};
 
 /// Flags of `schema`.
 #[derive(Debug, Args)]
@@ -22,8 +26,18 @@ pub enum Which {
     Comparison,
     /// `shardfit/load/1`
     Load,
+    /// `shardfit/calibration/1`
+    Calibration,
+    /// `shardfit/profile/1`
+    Profile,
+    /// `shardfit/profiles/1`
+    Profiles,
     /// `shardfit/probe/1`
     Probe,
+    /// `shardfit/diagnosis/1`
+    Diagnosis,
+    /// `shardfit/run/1`
+    Run,
     /// `shardfit/top/1`
     Top,
 }
@@ -37,7 +51,12 @@ pub fn run(args: &SchemaArgs, output: &mut Output) -> Result<Exit, Problem> {
         Which::Plan => schemars::schema_for!(PlanReport),
         Which::Comparison => schemars::schema_for!(ComparisonReport),
         Which::Load => schemars::schema_for!(LoadReport),
+        Which::Calibration => schemars::schema_for!(CalibrationReport),
+        Which::Profile => schemars::schema_for!(ProfileReport),
+        Which::Profiles => schemars::schema_for!(ProfileListReport),
+        Which::Diagnosis => schemars::schema_for!(DiagnosisReport),
         Which::Probe => probe::schema(),
+        Which::Run => schemars::schema_for!(RunReport),
         Which::Top => top::schema(),
     };
     output.json(&schema);

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::engines::EntryPoint;
 use crate::engines::Version;
+use crate::engines::vllm::FLASHINFER_SAMPLER;
 use crate::engines::vllm::flags::{OLD_CORE, Program, apply, catalog};
 
 /// What lies around a command: variables set before it, a container, a requirement installed before.
@@ -236,9 +237,11 @@ fn vllm(
     if let Some(partition) = environment.get("VLLM_PP_LAYER_PARTITION").filter(|text| !text.is_empty()) {
         settings.layer_partition = Some(layers_of_stages(partition)?);
     }
-    // vLLM 0.8 to 0.10 had two cores; this chose.
-    if let Some(choice) = environment.get(OLD_CORE).filter(|text| !text.is_empty()) {
-        settings.engine_flags.insert(OLD_CORE.to_owned(), choice.clone());
+    // vLLM 0.8 to 0.10 had two cores, V1 two samplers; these chose.
+    for name in [OLD_CORE, FLASHINFER_SAMPLER] {
+        if let Some(choice) = environment.get(name).filter(|text| !text.is_empty()) {
+            settings.engine_flags.insert(name.to_owned(), choice.clone());
+        }
     }
     let positional = applied.model.is_none();
     let model = model(&values, &reading.positionals, &reading.loose, applied.model, started.model, &mut warnings);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::kernels;
 use super::loading;
 use super::options::Options;
-use super::runtime::{Duties, Runtime, token_bytes};
+use super::runtime::{CACHE_OBJECT, Duties, Runtime, token_bytes};
 use crate::engines::{Account, Component, Demand, KvGroup, Line, RankPlan, ShardTotals, Version};
 use crate::hardware::Card;
 use crate::model::{IndexSet, LayerCache, Model, Part};
@@ -47,7 +47,7 @@ impl Ledger<'_> {
 
     /// A card's ledger.
     pub(super) fn rank(&self, part: CardShare<'_>) -> RankPlan {
-        let changes = kernels::changes(&part.tensors, self.model, self.options);
+        let changes = kernels::changes(&part.tensors, self.model, self.options, self.version);
         let own = layers(&part.tensors);
         let computing = IndexSet::from_indices(own.iter().chain(part.visiting.0.iter()));
         let groups = self.groups(&computing);
@@ -64,7 +64,7 @@ impl Ledger<'_> {
             layers: first..own.iter().last().map_or(first, |last| last + 1),
             card: part.index as usize,
             budget: None,
-            load_peak: loading::peak(&totals, part.card, self.options, self.version),
+            load_peak: loading::peak(self.model, &totals, part.card, self.options, self.version),
             kv: [kv; 3],
             kv_line: Line {
                 account: Account::Budget,
@@ -178,9 +178,9 @@ impl Ledger<'_> {
                 component: Component::Activation,
                 what: "activations and logits above the cache",
                 estimate: Estimate::between(
-                    peaks.decode,
+                    if self.version < CACHE_OBJECT { peaks.decode } else { peaks.least },
                     peaks.highest(),
-                    peaks.highest(),
+                    Bytes((peaks.highest().0 as f64 * self.profile.prefill.high) as u64),
                     Basis::Profile,
                     Formula::with(
                         "max(prompt: B·T·(8·H + 6·F) or logits, decode: one layer's keys)",

@@ -7,7 +7,7 @@ use crate::profiles::TransformersProfile;
 use crate::units::{Bytes, DType};
 
 /// Until here the cache went through tuples: each step built a new one while the old one was still held.
-const CACHE_OBJECT: Version = Version { major: 4, minor: 42, patch: 0 };
+pub(super) const CACHE_OBJECT: Version = Version { major: 4, minor: 42, patch: 0 };
 /// From here `generate` asks for the scores of the last position only, and the model no longer makes them float32 itself.
 const LAST_LOGITS: Version = Version { major: 4, minor: 45, patch: 0 };
 /// From here FlashAttention and, without a mask, torch's attention take fewer key/value heads than query heads as they are.
@@ -39,6 +39,8 @@ pub(super) struct Peaks {
     pub prefill: Bytes,
     /// The last step.
     pub decode: Bytes,
+    /// The last step where the old and the new cache of a layer never meet, as published peaks of 4.51 show.
+    pub least: Bytes,
 }
 
 impl Peaks {
@@ -80,6 +82,7 @@ impl Runtime<'_> {
         Peaks {
             prefill: first.saturating_sub(self.cache(groups, length)),
             decode: step.max(self.scores(self.options.sequences, duties)),
+            least: self.expanded(groups, length).max(self.scores(self.options.sequences, duties)),
         }
     }
 

@@ -156,12 +156,14 @@ impl<'a> Start<'a> {
         let card = fleet.cards.first().ok_or_else(|| EngineError::Unknown("the fleet has no cards".to_owned()))?;
         let era = eras::era(version, card, settings)?;
         let dtype = defaults::dtype(settings, model, card)?;
-        let release = Release::of(version);
+        let release =
+            Release { nested_scales: options::keeps_nested_scales(settings, version), ..Release::of(version) };
         let mut rules = sharding::rules(model, layout, dtype, settings.layer_partition.as_deref(), release)
             .map_err(|e| refusals::does_not_divide(&e, model))?;
         let stated = defaults::context(settings, model)?;
         let length = stated.map_or_else(|| defaults::model_length(model).unwrap_or(0), |tokens| tokens.0);
-        let scheduler = Scheduler::resolve(settings, card, length, &era.scheduler)?;
+        let workload = defaults::Workload { length, images: sees_images(model) };
+        let scheduler = Scheduler::resolve(settings, card, workload, &era.scheduler)?;
         rules.generated.extend(sharding::batch_buffers(model, scheduler.batched_tokens, dtype, release));
         rules.generated.extend(after_load::expert_workspaces(model, layout, card));
         rules.expert_padding = after_load::expert_padding(card);
@@ -169,7 +171,7 @@ impl<'a> Start<'a> {
             Some(fraction) => fraction,
             None => Fraction::new(era.budget.memory_fraction).map_err(|e| EngineError::Unknown(e.to_string()))?,
         };
-        let draft = draft::of(settings)?;
+        let draft = draft::of(settings, deployment.model)?;
         let draft_bytes = match &draft {
             Draft::Model(model) => {
                 let layout = Layout { tp: options::draft_ranks(settings)?.unwrap_or(layout.tp), ..layout };
@@ -230,7 +232,8 @@ impl<'a> Start<'a> {
         if let Some(options) = &self.lora {
             let bytes = lora::bytes(self.model, self.layout, &self.rules, stage, options, self.dtype);
             let vocabulary = lora::extra_vocabulary(self.model, self.layout, options, self.dtype);
-            extras.push(("LoRA adapters", bytes + vocabulary));
+            let wrapped = lora::vocabulary(self.model, stage, options, self.dtype);
+            extras.push(("LoRA adapters", bytes + vocabulary + wrapped));
         }
         extras.extend(self.draft_bytes.filter(|_| stage.head).map(|bytes| ("draft model", bytes)));
         extras
@@ -256,6 +259,9 @@ impl<'a> Start<'a> {
             dtype: self.dtype,
             samples,
             images: self.images,
+            images_only: options::without_videos(self.settings),
+            tower_whole: options::tower_whole(self.settings) || self.model.architecture.starts_with("Gemma4"),
+            flashinfer: options::chosen(self.settings, options::FLASHINFER_SAMPLER),
         };
         let ledger = Ledger {
             run,

@@ -1,6 +1,6 @@
 //! Small buffers that single model classes of vLLM register beside their weights.
 
-use super::{Release, rotary};
+use super::{Release, deepseek_v4, rotary};
 use crate::model::{CacheGroup, Instances, Kind, LayerCache, Model, Module, Part, Role, Rope, RopeScaling};
 use crate::sharding::{Generated, Layout};
 use crate::units::DType;
@@ -74,6 +74,9 @@ fn constant_norms(model: &Model, dtype: DType) -> Vec<Generated> {
 
 /// The buffers of a model's class.
 pub fn of_class(model: &Model, layout: Layout, dtype: DType, release: Release) -> Vec<Generated> {
+    if deepseek_v4::is(model) {
+        return deepseek_v4::of_class(model);
+    }
     let mut buffers = scales(model);
     buffers.extend(tables(model, dtype, release));
     buffers.extend(model.modules.iter().filter_map(ones));
@@ -175,20 +178,24 @@ fn indexer_bias(module: &Module, dtype: DType) -> Option<Generated> {
 
 /// Buffers whose size follows the tokens of a step.
 pub fn of_batch(model: &Model, batched_tokens: u64, dtype: DType, release: Release) -> Vec<Generated> {
+    if deepseek_v4::is(model) {
+        return deepseek_v4::of_batch(model, batched_tokens, dtype);
+    }
     image_levels(model, batched_tokens, dtype).into_iter().chain(choices(model, batched_tokens, release)).collect()
 }
 
 /// What the indexer of sparse attention chooses, one row a token, shared by all layers (`models/deepseek_v2.py`, `topk_indices_buffer`).
 fn choices(model: &Model, batched_tokens: u64, release: Release) -> Option<Generated> {
-    /// `index_topk` of all such models so far.
-    const CHOSEN: u64 = 2048;
-    model.caches.iter().find(|group| matches!(group.cache, LayerCache::Indexer { .. }))?;
+    let chosen = model.caches.iter().find_map(|group| match group.cache {
+        LayerCache::Indexer { chosen, .. } => Some(chosen),
+        _ => None,
+    })?;
     Some(Generated {
         name: "model.topk_indices_buffer".to_owned(),
         instances: Instances::First,
         part: Part::Attention,
         dtype: DType::I32,
-        shape: vec![release.index_buffer_rows.unwrap_or(batched_tokens), CHOSEN],
+        shape: vec![release.index_buffer_rows.unwrap_or(batched_tokens), chosen],
         copies: 1,
     })
 }

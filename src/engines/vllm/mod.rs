@@ -3,13 +3,16 @@
 pub mod after_load;
 mod budget;
 mod buffers;
+mod deepseek_v4;
 pub mod defaults;
 mod eras;
 mod extras;
+mod fallback;
 pub mod flags;
 mod kv;
 mod ledger;
 mod log;
+mod methods;
 mod options;
 mod pages;
 mod peaks;
@@ -21,9 +24,10 @@ pub mod sharding;
 mod stages;
 mod words;
 
-use super::{Deployment, Engine, EngineError, EnginePlan, Knob, RankShard, Settings, Version};
+use super::{Deployment, Engine, EngineError, EnginePlan, HostLine, Knob, RankShard, Settings, Version, host};
 
 pub use kv::KvLayout;
+pub use options::FLASHINFER_SAMPLER;
 pub use pages::PageOptions;
 pub use release::Release;
 
@@ -76,5 +80,9 @@ impl Engine for Vllm {
 
     fn log(&self, deployment: &Deployment<'_>, plan: &EnginePlan) -> Vec<String> {
         log::lines(deployment, plan)
+    }
+
+    fn host(&self, deployment: &Deployment<'_>, plan: &EnginePlan) -> Option<Vec<HostLine>> {
+        Some(host::vllm(deployment, plan))
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::engines::{EngineError, Settings};
+use crate::engines::{EngineError, Settings, Version};
 use crate::units::{Bytes, DType};
 
 /// `--enable-lora` and what goes with it.
@@ -33,6 +33,22 @@ pub enum Speculation {
 
 fn raw<'a>(settings: &'a Settings, flag: &str) -> Option<&'a str> {
     settings.engine_flags.get(flag).map(String::as_str)
+}
+
+/// The environment variable that says which kernels sample.
+pub const FLASHINFER_SAMPLER: &str = "VLLM_USE_FLASHINFER_SAMPLER";
+
+/// A choice that is on, off, or left to the engine.
+#[must_use]
+pub fn chosen(settings: &Settings, name: &str) -> Option<bool> {
+    raw(settings, name).map(|_| switch(settings, name))
+}
+
+/// Whether bitsandbytes' scales stay quantised. From 0.8 on vLLM brings them back to numbers while loading (`bitsandbytes_loader.py`,
+/// `_dequantize_dq`), unless the program around it undoes that, as Unsloth does.
+#[must_use]
+pub fn keeps_nested_scales(settings: &Settings, version: Version) -> bool {
+    chosen(settings, "bnb-4bit-use-double-quant").unwrap_or(version < Version::new(0, 8, 0))
 }
 
 /// Whether a switch is on.
@@ -100,6 +116,20 @@ pub fn speculation(settings: &Settings) -> Result<Option<Speculation>, EngineErr
         (_, Some(model)) => Some(Speculation::Draft(model.to_owned())),
         (Some(_), None) | (None, None) => None,
     })
+}
+
+/// Whether prompts may hold no videos.
+#[must_use]
+pub fn without_videos(settings: &Settings) -> bool {
+    let limits = raw(settings, "limit-mm-per-prompt").unwrap_or_default();
+    let mut pairs = limits.split([',', '{', '}']).filter_map(|part| part.split_once(['=', ':']));
+    pairs.any(|(kind, limit)| kind.trim().trim_matches('"') == "video" && limit.trim() == "0")
+}
+
+/// Whether every rank runs the whole vision tower (`--mm-encoder-tp-mode data`).
+#[must_use]
+pub fn tower_whole(settings: &Settings) -> bool {
+    raw(settings, "mm-encoder-tp-mode") == Some("data")
 }
 
 /// `draft_tensor_parallel_size`: ranks of the draft's layers, where they are not those of the target's.
@@ -181,6 +211,8 @@ mod tests {
         assert!(without("image=0"));
         assert!(!without(r#"{"image": 0, "video": 1}"#));
         assert!(!without("{}"));
+        assert!(without_videos(&settings(&[("limit-mm-per-prompt", r#"{"image": 1, "video": 0}"#)])));
+        assert!(!without_videos(&settings(&[("limit-mm-per-prompt", "image=0,video=10")])));
         assert!(without_images(&settings(&[("language-model-only", "true")])));
     }
 }

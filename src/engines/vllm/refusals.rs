@@ -36,11 +36,30 @@ pub fn does_not_divide(error: &ShardError, model: &Model) -> EngineError {
                                                  Please try with pipeline parallelism."
                 .to_owned()
         }
+        ShardError::UnknownMethod { method } => format!("Unknown quantization method: {method}."),
+        ShardError::Bits { method, bits } => {
+            format!("Currently, only 4-bit weight quantization is supported for {method}, but got {bits} bits.")
+        }
+        ShardError::NoPlan { class, .. } => format!(
+            "<class '{class}'> does not support tensor parallel. See \
+             https://docs.vllm.ai/en/latest/models/supported_models.html#writing-custom-models for instructions on how to add \
+             support yourself."
+        ),
+        ShardError::FormerClass { class, until } => format!(
+            "Model architecture {class} was supported in vLLM until v{until}, and is not supported anymore. Please use an older \
+             version of vLLM if you want to use this model architecture."
+        ),
         ShardError::Stages { layers, stages } => {
             format!("{layers} layers do not form {stages} pipeline stages as partitioned")
         }
     };
     let hint = match error {
+        ShardError::UnknownMethod { .. } => Some(
+            "an older vLLM runs it, or a checkpoint quantised by another method (`--engine vllm@0.11.2`)".to_owned(),
+        ),
+        ShardError::Bits { .. } => Some("a checkpoint of 4 bits, or one quantised by GPTQ".to_owned()),
+        ShardError::NoPlan { until, .. } => Some(format!("vLLM {until} is the last version that divides it")),
+        ShardError::FormerClass { until, .. } => Some(format!("vLLM {until} is the last version that runs it")),
         ShardError::Stages { layers, .. } => Some(format!("`--pipeline-parallel-size` can be 1 to {layers}")),
         _ => {
             let sizes: Vec<String> = divisors(model).iter().map(u64::to_string).collect();

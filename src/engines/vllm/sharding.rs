@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Release, after_load, buffers, stages};
+use super::{Release, after_load, buffers, deepseek_v4, fallback, methods, stages};
 use crate::model::{Model, Role};
 use crate::sharding::{
     ExpertPadding, ExpertRule, Fusion, Generated, Layout, ShardError, ShardingRules, Split, TabledBuffer,
@@ -27,11 +27,16 @@ pub fn rules(
     if layout.tp > 1 && model.quantization.as_ref().is_some_and(|q| q.method == "bitsandbytes" && !q.at_load) {
         return Err(ShardError::QuantizationState { tp: u64::from(layout.tp) });
     }
+    fallback::check(model, layout, release)?;
+    methods::check(model, release)?;
     // With several replicas the shared experts work on each rank's own tokens, whole (`config/parallel.py`, `use_sequence_parallel_moe`).
     let whole_shared = layout.ep && layout.tp > 1 && layout.dp > 1;
     let shared = |split| if whole_shared { Split::Replicated } else { split };
-    let mut generated = buffers::of_class(model, layout, dtype, release);
-    generated.extend(after_load::loaded_scales(model, layout, dtype, release));
+    let mut generated =
+        fallback::buffers(model, release).unwrap_or_else(|| buffers::of_class(model, layout, dtype, release));
+    if !deepseek_v4::is(model) {
+        generated.extend(after_load::loaded_scales(model, layout, dtype, release));
+    }
     // The replicas of data parallelism share the experts (`layers/fused_moe/config.py`, `FusedMoEParallelConfig.make`).
     let ways = layout.tp.saturating_mul(layout.dp);
     Ok(ShardingRules {
@@ -43,6 +48,7 @@ pub fn rules(
             (Role::QueryKeyValue, Split::Column),
             (Role::HeadwiseQueryKeyNorm, Split::Column),
             (Role::AttentionOutput, Split::Row),
+            (Role::GroupedOutput, Split::Column),
             (Role::GateUp, Split::Column),
             (Role::Up, Split::Column),
             (Role::Down, Split::Row),
@@ -65,16 +71,23 @@ pub fn rules(
             (Role::StateSelection, Split::Row),
             (Role::StateOut, Split::Row),
         ],
-        fusions: vec![
-            Fusion { role: Role::QueryKeyValue, name: "qkv_proj" },
-            Fusion { role: Role::GateUp, name: "gate_up_proj" },
-            Fusion { role: Role::SharedExpertGateUp, name: "gate_up_proj" },
-            Fusion { role: Role::LatentDown, name: "fused_qkv_a_proj" },
-            Fusion { role: Role::ExpertGateUp, name: "w13" },
-            Fusion { role: Role::ExpertUp, name: "w13" },
-            Fusion { role: Role::ExpertDown, name: "w2" },
-        ],
+        fusions: [
+            state_fusions(model),
+            vec![
+                Fusion { role: Role::QueryKeyValue, name: "qkv_proj" },
+                Fusion { role: Role::GateUp, name: "gate_up_proj" },
+                Fusion { role: Role::SharedExpertGateUp, name: "gate_up_proj" },
+                Fusion { role: Role::LatentDown, name: "fused_qkv_a_proj" },
+                Fusion { role: Role::Compressor, name: "fused_wkv_wgate" },
+                Fusion { role: Role::ExpertGateUp, name: "w13" },
+                Fusion { role: Role::ExpertUp, name: "w13" },
+                Fusion { role: Role::ExpertDown, name: "w2" },
+            ],
+        ]
+        .concat(),
         vocabulary_multiple: VOCABULARY_MULTIPLE,
+        row_multiples: deepseek_v4::row_multiples(model),
+        embedding_rows: fallback::embedding_rows(model, release),
         share_tied: true,
         repeat_kv_heads: true,
         floor_groups: after_load::floors_groups(model, release, false),
@@ -96,18 +109,39 @@ pub fn rules(
     })
 }
 
+/// Qwen 3.5's checkpoints keep apart what vLLM builds as one (`models/qwen3_5.py`, `packed_modules_mapping`).
+fn state_fusions(model: &Model) -> Vec<Fusion> {
+    if !model.architecture.starts_with("Qwen3_5") {
+        return Vec::new();
+    }
+    vec![Fusion { role: Role::StateIn, name: "in_proj_qkvz" }, Fusion { role: Role::StateGates, name: "in_proj_ba" }]
+}
+
 /// Frequencies of the towers of Qwen's family.
 const VISION_FREQUENCIES: &str = "visual.rotary_pos_emb.inv_freq";
 
-/// Classes whose router is float32 whatever the model (`models/glm4_moe.py`, `minimax_m2.py`, `mimo_v2_flash.py`).
-const ROUTER_IN_F32: &[&str] =
-    &["Glm4MoeForCausalLM", "GlmMoeDsaForCausalLM", "MiniMaxM2ForCausalLM", "MiMoV2FlashForCausalLM"];
+/// Classes whose router is float32 whatever the model (`models/ernie45_moe.py`, `glm4_moe.py`, `minimax_m2.py`, `mimo_v2_flash.py`).
+const ROUTER_IN_F32: &[&str] = &[
+    "Ernie4_5_MoeForCausalLM",
+    "Glm4MoeForCausalLM",
+    "GlmMoeDsaForCausalLM",
+    "MiniMaxM2ForCausalLM",
+    "MiMoV2FlashForCausalLM",
+];
+
+/// Classes whose balancing bias is of the model's element type (`models/dots1.py`, `kimi_linear.py`).
+const BALANCE_AS_MODEL: &[&str] = &["Dots1ForCausalLM", "KimiLinearForCausalLM"];
 
 /// Roles that are held in another element type than the model's.
 fn dtypes(model: &Model, release: Release) -> Vec<(Role, DType)> {
     let architecture = model.architecture.as_str();
-    let mut dtypes =
-        vec![(Role::RouterBias, DType::F32), (Role::StateDecay, DType::F32), (Role::IndexerNorm, DType::F32)];
+    let mut dtypes = vec![(Role::StateDecay, DType::F32), (Role::IndexerNorm, DType::F32)];
+    if deepseek_v4::is(model) {
+        dtypes.extend([(Role::Sinks, DType::F32), (Role::RouterTable, DType::I32)]);
+    }
+    if !BALANCE_AS_MODEL.contains(&architecture) {
+        dtypes.push((Role::RouterBias, DType::F32));
+    }
     let nemotron = architecture == "NemotronHForCausalLM" && release.nemotron_router_in_f32;
     if nemotron || ROUTER_IN_F32.contains(&architecture) {
         dtypes.push((Role::Router, DType::F32));

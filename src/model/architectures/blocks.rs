@@ -17,6 +17,16 @@ pub struct DenseOptions {
     pub mlp_bias: bool,
     /// Queries and keys are normed per head.
     pub head_norm: bool,
+    /// Names of those norms, where they are not `q_norm` and `k_norm`.
+    pub head_norm_names: Option<[&'static str; 2]>,
+    /// Names of a layer's norms, where they are not Llama's.
+    pub norms: Option<&'static [&'static str]>,
+    /// Parameters of each norm over the hidden state, where it is not a weight alone.
+    pub norm: Option<&'static [&'static str]>,
+    /// The feed-forward layer has no gate.
+    pub ungated: bool,
+    /// Default of `partial_rotary_factor` in the model's config class, where it is not the whole head.
+    pub rotated: Option<f64>,
     /// Default of `tie_word_embeddings` in the model's config class.
     pub tied: bool,
     /// Default of `head_dim` in the model's config class, where it is not hidden size ÷ heads.
@@ -181,7 +191,7 @@ pub fn dense_decoder(fields: &Fields<'_>, options: DenseOptions) -> Result<Model
         options.output_bias,
     ));
     if options.head_norm {
-        for name in ["q_norm", "k_norm"] {
+        for name in options.head_norm_names.unwrap_or(["q_norm", "k_norm"]) {
             let instances = Instances::Layers(all.clone());
             modules.push(norm(&attn(name), instances, Part::Attention, Role::QueryKeyNorm, attention.head_width));
         }
@@ -190,24 +200,30 @@ pub fn dense_decoder(fields: &Fields<'_>, options: DenseOptions) -> Result<Model
         let path = format!("model.layers.{{}}.mlp.{name}");
         linear(&path, &all, Part::Mlp, role, input, features(output), options.mlp_bias)
     };
-    modules.push(mlp("gate_proj", Role::GateUp, hidden, intermediate));
-    modules.push(mlp("up_proj", Role::GateUp, hidden, intermediate));
-    modules.push(mlp("down_proj", Role::Down, intermediate, hidden));
-    for name in ["input_layernorm", "post_attention_layernorm"] {
-        let path = format!("model.layers.{{}}.{name}");
-        modules.push(norm(&path, Instances::Layers(all.clone()), Part::Norm, Role::Norm, hidden));
+    if options.ungated {
+        modules.push(mlp("up_proj", Role::Up, hidden, intermediate));
+    } else {
+        modules.push(mlp("gate_proj", Role::GateUp, hidden, intermediate));
+        modules.push(mlp("up_proj", Role::GateUp, hidden, intermediate));
     }
-    modules.push(norm("model.norm", Instances::Last, Part::Norm, Role::Norm, hidden));
+    modules.push(mlp("down_proj", Role::Down, intermediate, hidden));
+    let layer_norm = |path: &str, instances| {
+        let names = options.norm.unwrap_or(&["weight"]);
+        let kind = Kind::Vectors { width: hidden, names };
+        Module { kind, ..norm(path, instances, Part::Norm, Role::Norm, hidden) }
+    };
+    for name in options.norms.unwrap_or(&["input_layernorm", "post_attention_layernorm"]) {
+        modules.push(layer_norm(&format!("model.layers.{{}}.{name}"), Instances::Layers(all.clone())));
+    }
+    modules.push(layer_norm("model.norm", Instances::Last));
     modules.push(head);
 
     // A share of each head can stay unrotated.
-    let rotated = text.optional_f64("partial_rotary_factor")?.unwrap_or(1.0).clamp(0.0, 1.0);
+    let rotated = text.rotated(attention.head_width, "partial_rotary_factor", options.rotated.unwrap_or(1.0))?;
     let ropes = match max_position {
-        Some(max_position) => vec![Rope {
-            width: (attention.head_width as f64 * rotated) as u64,
-            max_position,
-            scaling: RopeScaling::from_config(&text, max_position)?,
-        }],
+        Some(max_position) => {
+            vec![Rope { width: rotated, max_position, scaling: RopeScaling::from_config(&text, max_position)? }]
+        }
         None => Vec::new(),
     };
     Ok(Model {
@@ -229,6 +245,7 @@ pub fn dense_decoder(fields: &Fields<'_>, options: DenseOptions) -> Result<Model
         modules,
         caches: sliding_or_full(&text, &all, attention)?,
         quantization: None,
+        draft_layers: 0,
         plain: Format::plain(),
     })
 }

@@ -101,6 +101,11 @@ impl<'a> Decoder<'a> {
         self.modules.push(module);
     }
 
+    /// Adds modules as they are.
+    pub fn extend(&mut self, modules: impl IntoIterator<Item = Module>) {
+        self.modules.extend(modules);
+    }
+
     /// A token embedding.
     pub fn embedding(&mut self, path: impl Into<String>, rows: u64, width: u64) {
         let kind = Kind::Table { rows, width };
@@ -252,6 +257,7 @@ impl<'a> Decoder<'a> {
             modules: self.modules,
             caches: self.caches,
             quantization: None,
+            draft_layers: 0,
             plain: Format::plain(),
         })
     }
@@ -283,7 +289,7 @@ pub fn module(path: impl Into<String>, instances: Instances, part: Part, role: R
 /// The part that reports count a role of the decoder's layers under.
 pub fn part_of(role: Role) -> Part {
     match role {
-        Role::GateUp | Role::Up | Role::Down => Part::Mlp,
+        Role::GateUp | Role::Up | Role::Down | Role::Activation => Part::Mlp,
         Role::ExpertGateUp | Role::ExpertUp | Role::ExpertDown => Part::Experts,
         Role::SharedExpertGateUp | Role::SharedExpertUp | Role::SharedExpertDown | Role::SharedExpertGate => {
             Part::SharedExpert
@@ -292,6 +298,7 @@ pub fn part_of(role: Role) -> Part {
         Role::ExpertLatentDown | Role::ExpertLatentUp => Part::Other,
         Role::StateIn
         | Role::StateGates
+        | Role::StateRank
         | Role::StateConvolution
         | Role::StateDecay
         | Role::StateHeads

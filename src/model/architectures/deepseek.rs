@@ -32,10 +32,10 @@ pub const DEEPSEEK: Family = Family {
 pub const DEEPSEEK_V2: Family =
     Family { architectures: &["DeepseekV2ForCausalLM"], model_types: &["deepseek_v2"], build: |fields| latent(fields) };
 
-/// DeepSeek V3, V3.1 and R1; Kimi K2.
+/// DeepSeek V3, V3.1 and R1; Kimi K2, Moonlight, GLM-4.7-Flash.
 pub const DEEPSEEK_V3: Family = Family {
-    architectures: &["DeepseekV3ForCausalLM"],
-    model_types: &["deepseek_v3", "kimi_k2"],
+    architectures: &["DeepseekV3ForCausalLM", "Glm4MoeLiteForCausalLM"],
+    model_types: &["deepseek_v3", "kimi_k2", "glm4_moe_lite"],
     build: |fields| latent(fields),
 };
 
@@ -105,7 +105,7 @@ fn moon_vit(vision: &Fields<'_>, text_width: u64) -> Result<Vec<Module>, ConfigE
 
 /// Widths of latent attention.
 #[derive(Debug, Clone, Copy)]
-struct Latent {
+pub struct Latent {
     heads: u64,
     /// Width of low-rank queries; `None` when queries come straight from the hidden state.
     query_rank: Option<u64>,
@@ -117,7 +117,8 @@ struct Latent {
 }
 
 impl Latent {
-    fn read(text: &Fields<'_>) -> Result<Self, ConfigError> {
+    /// Reads the widths.
+    pub fn read(text: &Fields<'_>) -> Result<Self, ConfigError> {
         Ok(Self {
             heads: text.u64(&["num_attention_heads"])?,
             query_rank: text.optional_u64(&["q_lora_rank"])?.filter(|rank| *rank > 0),
@@ -136,7 +137,38 @@ impl Latent {
         Segment { rows: self.heads.saturating_mul(width), kind: SegmentKind::QueryHeads(self.heads) }
     }
 
-    fn cache(&self, sparse: bool) -> LayerCache {
+    /// Adds the projections of such layers.
+    pub fn add(&self, decoder: &mut Decoder<'_>, layers: &IndexSet, bias: bool) {
+        let hidden = decoder.hidden;
+        let joint = [features(self.rank.saturating_add(self.rope))];
+        let queries = self.heads_of(self.key());
+        match self.query_rank {
+            Some(rank) => {
+                decoder.matrix_in(layers, "self_attn.q_a_proj", Role::LatentDown, hidden, [features(rank)], bias);
+                decoder.matrix_in(layers, "self_attn.kv_a_proj_with_mqa", Role::LatentDown, hidden, joint, bias);
+                decoder.vector_in(layers, "self_attn.q_a_layernorm", Role::LatentNorm, rank);
+                decoder.matrix_in(layers, "self_attn.q_b_proj", Role::LatentQuery, rank, [queries], false);
+            }
+            None => {
+                decoder.matrix_in(layers, "self_attn.q_proj", Role::LatentQuery, hidden, [queries], false);
+                decoder.matrix_in(layers, "self_attn.kv_a_proj_with_mqa", Role::LatentDown, hidden, joint, bias);
+            }
+        }
+        decoder.vector_in(layers, "self_attn.kv_a_layernorm", Role::LatentNorm, self.rank);
+        let unfolded = [self.heads_of(self.plain.saturating_add(self.value))];
+        decoder.matrix_in(layers, "self_attn.kv_b_proj", Role::LatentKeyValue, self.rank, unfolded, false);
+        let values = self.heads.saturating_mul(self.value);
+        let output = [features(hidden)];
+        decoder.matrix_in(layers, "self_attn.o_proj", Role::AttentionOutput, values, output, bias);
+    }
+
+    /// Heads and width for a model's summary.
+    pub const fn sizes(&self) -> AttentionSizes {
+        AttentionSizes { heads: self.heads, kv_heads: 1, head_width: self.key() }
+    }
+
+    /// The latent vector and the rotated key of a token.
+    pub fn cache(&self, sparse: bool) -> LayerCache {
         LayerCache::Latent {
             rank: self.rank,
             rope: self.rope,
@@ -153,32 +185,11 @@ fn latent(fields: &Fields<'_>) -> Result<Model, ConfigError> {
     let text = decoder.text;
     let sizes = Latent::read(&text)?;
     let bias = text.bool_or("attention_bias", false)?;
-    let (all, hidden) = (decoder.all.clone(), decoder.hidden);
-    let joint = sizes.rank.saturating_add(sizes.rope);
-    let queries = sizes.heads_of(sizes.key());
-    match sizes.query_rank {
-        Some(rank) => {
-            decoder.matrix_in(&all, "self_attn.q_a_proj", Role::LatentDown, hidden, [features(rank)], bias);
-            let joint = [features(joint)];
-            decoder.matrix_in(&all, "self_attn.kv_a_proj_with_mqa", Role::LatentDown, hidden, joint, bias);
-            decoder.vector_in(&all, "self_attn.q_a_layernorm", Role::LatentNorm, rank);
-            decoder.matrix_in(&all, "self_attn.q_b_proj", Role::LatentQuery, rank, [queries], false);
-        }
-        None => {
-            decoder.matrix_in(&all, "self_attn.q_proj", Role::LatentQuery, hidden, [queries], false);
-            let joint = [features(joint)];
-            decoder.matrix_in(&all, "self_attn.kv_a_proj_with_mqa", Role::LatentDown, hidden, joint, bias);
-        }
-    }
-    decoder.vector_in(&all, "self_attn.kv_a_layernorm", Role::LatentNorm, sizes.rank);
-    let unfolded = [sizes.heads_of(sizes.plain.saturating_add(sizes.value))];
-    decoder.matrix_in(&all, "self_attn.kv_b_proj", Role::LatentKeyValue, sizes.rank, unfolded, false);
-    let values = sizes.heads.saturating_mul(sizes.value);
-    decoder.matrix_in(&all, "self_attn.o_proj", Role::AttentionOutput, values, [features(hidden)], bias);
+    let all = decoder.all.clone();
+    sizes.add(&mut decoder, &all, bias);
     let sparse = indexer(&mut decoder, &sizes)?;
     decoder.cache(all, sizes.cache(sparse));
-    let attention = AttentionSizes { heads: sizes.heads, kv_heads: 1, head_width: sizes.key() };
-    finish(decoder, attention, sizes.rope, true)
+    finish(decoder, sizes.sizes(), sizes.rope, true)
 }
 
 /// The indexer of sparse attention, where the model has one: queries from the low-rank ones, one key a token, a weight a head.
@@ -205,7 +216,8 @@ fn indexer(decoder: &mut Decoder<'_>, sizes: &Latent) -> Result<bool, ConfigErro
     decoder.in_layers(&layers, "self_attn.indexer.k_norm", part_of(Role::IndexerNorm), Role::IndexerNorm, norm);
     let weights = [features(heads)];
     decoder.matrix_in(&layers, "self_attn.indexer.weights_proj", Role::IndexerWeights, hidden, weights, false);
-    decoder.cache(layers, LayerCache::Indexer { width });
+    let chosen = text.u64_or(&["index_topk"], 2048)?;
+    decoder.cache(layers, LayerCache::Indexer { width, chosen });
     Ok(true)
 }
 

@@ -1,12 +1,23 @@
-//! Llama 1 to 3 and the models built like them: Mistral, Yi, InternLM 3.
+//! Llama 1 to 3 and the models built like them: Mistral, Ministral, Yi, InternLM 3, Aquila, Xverse, CWM.
 
 use super::Family;
 use super::blocks::{DenseOptions, dense_decoder};
 
 /// Llama 1-3, Mistral 7B and what copies them.
 pub const LLAMA: Family = Family {
-    architectures: &["LlamaForCausalLM", "MistralForCausalLM", "LLaMAForCausalLM", "InternLM3ForCausalLM"],
-    model_types: &["llama", "mistral", "internlm3"],
+    architectures: &[
+        "LlamaForCausalLM",
+        "MistralForCausalLM",
+        "LLaMAForCausalLM",
+        "InternLM3ForCausalLM",
+        "AquilaForCausalLM",
+        "AquilaModel",
+        "XverseForCausalLM",
+        "MinistralForCausalLM",
+        "Ministral3ForCausalLM",
+        "CwmForCausalLM",
+    ],
+    model_types: &["llama", "mistral", "internlm3", "aquila", "xverse", "ministral", "ministral3", "cwm"],
     build: |fields| {
         let text = fields.text();
         let bias = text.bool_or("attention_bias", false)? || text.bool_or("bias", false)?;

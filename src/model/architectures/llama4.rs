@@ -15,7 +15,7 @@ pub const LLAMA4: Family = Family {
     architectures: &["Llama4ForConditionalGeneration"],
     model_types: &["llama4"],
     build: |fields| {
-        let mut model = decoder(fields)?;
+        let mut model = decoder(fields, PREFIX)?;
         let none = no_fields();
         let vision = vision_fields(fields, &none)?;
         model.modules.splice(0..0, tower(&vision, model.hidden_size)?);
@@ -23,11 +23,18 @@ pub const LLAMA4: Family = Family {
     },
 };
 
-/// Paths of the language model.
-const PREFIX: &str = "language_model";
+/// Llama 4 without its tower.
+pub const LLAMA4_TEXT: Family = Family {
+    architectures: &["Llama4ForCausalLM"],
+    model_types: &["llama4_text"],
+    build: |fields| decoder(fields, ""),
+};
 
-fn decoder(fields: &Fields<'_>) -> Result<Model, ConfigError> {
-    let mut decoder = Decoder::new(fields, format!("{PREFIX}.model.layers.{{}}"))?;
+/// Path of the language model behind a tower.
+const PREFIX: &str = "language_model.";
+
+fn decoder(fields: &Fields<'_>, prefix: &str) -> Result<Model, ConfigError> {
+    let mut decoder = Decoder::new(fields, format!("{prefix}model.layers.{{}}"))?;
     let text = decoder.text;
     let (all, hidden) = (decoder.all.clone(), decoder.hidden);
     let bias = text.bool_or("attention_bias", false)?;
@@ -48,7 +55,7 @@ fn decoder(fields: &Fields<'_>) -> Result<Model, ConfigError> {
         intermediate_size: text.u64(&["intermediate_size"])?,
     };
     let dense = others(decoder.layers, &experts.layers);
-    let embedding = format!("{PREFIX}.model.embed_tokens");
+    let embedding = format!("{prefix}model.embed_tokens");
     decoder.embedding(&embedding, vocab, hidden);
     decoder.attention_in(&all, "self_attn", &attention);
     decoder.llama_norms();
@@ -63,8 +70,8 @@ fn decoder(fields: &Fields<'_>) -> Result<Model, ConfigError> {
     let output = vec![features(hidden)];
     let last = Stack { parameter: "down_proj", input: width, output, transposed: true, ..Stack::default() };
     decoder.expert_stack(name, Role::ExpertDown, &experts, last)?;
-    decoder.single_norm(format!("{PREFIX}.model.norm"), Instances::Last, WEIGHT);
-    decoder.head(&format!("{PREFIX}.lm_head"), hidden, vocab, false, tied.then_some(embedding.as_str()));
+    decoder.single_norm(format!("{prefix}model.norm"), Instances::Last, WEIGHT);
+    decoder.head(&format!("{prefix}lm_head"), hidden, vocab, false, tied.then_some(embedding.as_str()));
     let unrotated = unrotated(&text, decoder.layers)?;
     let rotated = others(decoder.layers, &unrotated);
     if text.bool_or("use_qk_norm", true)? {

@@ -1,37 +1,58 @@
 //! Config → model: one file a family, registered here.
 
 mod alibi;
+mod apertus;
+mod audio;
+mod bailing;
 mod blocks;
+mod clip;
 mod cohere;
 mod dbrx;
 mod decoder;
 mod deepseek;
+mod deepseek_v4;
 mod delta;
+mod exaone;
+mod falcon_h1;
 mod gemma;
 mod gemma4;
 mod generic;
 mod glm;
 mod glm_moe;
+mod glm_vision;
 mod gpt;
+mod gpt_neo;
 mod gpt_oss;
 mod granite;
+mod granite_moe;
 mod internlm;
 mod jamba;
+mod joined;
+mod kimi_linear;
+mod lfm2;
 mod llama;
 mod llama4;
+mod llama_like;
 mod mamba;
 mod mimo;
 mod mimo_v2;
 mod minimax;
+mod minimax_text;
 mod mixtral;
+mod mllama;
+mod mpt;
 mod nemotron_h;
 mod nemotron_nas;
 mod olmo;
+mod persimmon;
 mod phi;
 mod qwen;
+mod qwen1;
 mod qwen_hybrid;
 mod qwen_moe;
 mod routed;
+mod routed_like;
+mod stablelm;
 mod starcoder2;
 mod state_space;
 mod towers;
@@ -78,8 +99,11 @@ pub const FAMILIES: &[&Family] = &[
     &granite::GRANITE,
     &internlm::INTERNLM2,
     &mimo::MIMO,
+    &mllama::MLLAMA,
     &nemotron_nas::NEMOTRON_NAS,
+    &olmo::OLMO,
     &olmo::OLMO2,
+    &olmo::OLMO3,
     &phi::PHI,
     &phi::PHI3,
     &starcoder2::STARCODER2,
@@ -88,17 +112,61 @@ pub const FAMILIES: &[&Family] = &[
     &vision::QWEN2_5_VL,
     &vision::QWEN2_VL,
     &vision::QWEN3_VL,
+    &exaone::EXAONE,
+    &exaone::EXAONE4,
+    &gpt_neo::GPT_NEO,
+    &gpt_neo::CODEGEN,
+    &llama_like::SMOLLM3,
+    &llama_like::ARCEE,
+    &llama_like::NEMOTRON,
+    &llama_like::SEED_OSS,
+    &llama_like::ERNIE45,
+    &llama_like::HUNYUAN,
+    &llama_like::HELIUM,
+    &llama_like::INTERNLM,
+    &llama_like::ORION,
+    &mpt::MPT,
+    &persimmon::PERSIMMON,
+    &qwen1::QWEN1,
+    &stablelm::STABLELM,
+    &bailing::BAILING,
+    &falcon_h1::FALCON_H1,
+    &granite_moe::GRANITE_MOE,
+    &granite_moe::GRANITE_HYBRID,
+    &granite_moe::BAMBA,
+    &lfm2::LFM2,
+    &lfm2::LFM2_MOE,
+    &routed_like::ERNIE45_MOE,
+    &routed_like::HUNYUAN_MOE,
+    &routed_like::OLMOE,
+    &routed_like::PHI_MOE,
+    &routed_like::DOTS1,
+    &apertus::APERTUS,
+    &kimi_linear::KIMI_LINEAR,
+    &minimax_text::MINIMAX_TEXT,
+    &audio::WHISPER,
+    &audio::QWEN2_AUDIO,
+    &audio::VOXTRAL,
+    &glm_vision::GLM4V,
+    &glm_vision::GLM4V_MOE,
+    &joined::LLAVA,
+    &joined::PALIGEMMA,
+    &joined::COHERE_VISION,
+    &joined::IDEFICS3,
+    &joined::INTERNVL,
     &dbrx::DBRX,
     &deepseek::DEEPSEEK,
     &deepseek::DEEPSEEK_V2,
     &deepseek::DEEPSEEK_V3,
     &deepseek::DEEPSEEK_V32,
+    &deepseek_v4::DEEPSEEK_V4,
     &deepseek::GLM_MOE_DSA,
     &deepseek::KIMI_K25,
     &glm_moe::GLM4_MOE,
     &gpt_oss::GPT_OSS,
     &jamba::JAMBA,
     &llama4::LLAMA4,
+    &llama4::LLAMA4_TEXT,
     &mamba::MAMBA,
     &mamba::MAMBA2,
     &mimo_v2::MIMO_V2,

@@ -86,17 +86,23 @@ pub struct Mamba2 {
 impl Mamba2 {
     /// Reads the sizes that all families name alike, given the names of heads, their width and the state.
     pub fn read(text: &Fields<'_>, heads: &[&str], head_width: &[&str], state: &[&str]) -> Result<Self, ConfigError> {
+        let groups = text.u64(&["n_groups", "mamba_n_groups"])?;
+        Self::sized(text, [text.u64(heads)?, text.u64(head_width)?, text.u64(state)?, groups])
+    }
+
+    /// Reads what else there is, given heads, their width, the state and the groups.
+    pub fn sized(text: &Fields<'_>, [heads, head_width, state, groups]: [u64; 4]) -> Result<Self, ConfigError> {
         let sizes = Self {
-            heads: text.u64(heads)?,
-            head_width: text.u64(head_width)?,
-            groups: text.u64(&["n_groups", "mamba_n_groups"])?,
-            state: text.u64(state)?,
+            heads,
+            head_width,
+            groups,
+            state,
             kernel: text.u64_or(&["conv_kernel", "mamba_d_conv"], 4)?,
             bias: false,
             convolution_bias: true,
             norm: true,
         };
-        if !sizes.heads.is_multiple_of(sizes.groups) {
+        if sizes.groups == 0 || !sizes.heads.is_multiple_of(sizes.groups) {
             return Err(ConfigError::Contradiction(format!(
                 "{} state-space heads are no multiple of {} groups",
                 sizes.heads, sizes.groups

@@ -49,9 +49,9 @@ impl Tower {
         self.single(name, Role::Norm, Kind::Vectors { width, names });
     }
 
-    /// A module of every block.
+    /// A module of every block; without a name, the block itself.
     pub fn every(&mut self, name: &str, role: Role, kind: Kind) {
-        let path = format!("{}.{name}", self.block);
+        let path = if name.is_empty() { self.block.clone() } else { format!("{}.{name}", self.block) };
         self.modules.push(module(path, Instances::Tower(self.blocks.clone()), Part::Vision, role, kind));
     }
 

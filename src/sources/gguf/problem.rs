@@ -65,6 +65,16 @@ pub enum GgufProblem {
     /// A tensor that reaches past the end.
     #[error("ends before the data of `{0}`: the download was broken off")]
     DataTruncated(String),
+    /// Data that begins in the middle of a unit.
+    #[error("puts `{tensor}` at byte {offset} of its data, which is no multiple of its alignment {alignment}")]
+    Unaligned {
+        /// Tensor.
+        tensor: String,
+        /// Where its data begins.
+        offset: u64,
+        /// What that must be a multiple of.
+        alignment: u64,
+    },
     /// The same name twice.
     #[error("holds `{0}` twice")]
     Duplicate(String),

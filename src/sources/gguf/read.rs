@@ -120,6 +120,9 @@ pub fn read_header(reader: &mut impl Read, size: u64) -> Result<Gguf, GgufProble
     };
     let data_offset = round_up(input.position, alignment);
     for tensor in &mut tensors {
+        if !tensor.offset.is_multiple_of(alignment) {
+            return Err(GgufProblem::Unaligned { tensor: tensor.name.clone(), offset: tensor.offset, alignment });
+        }
         let end = tensor.offset.checked_add(data_offset).and_then(|start| start.checked_add(tensor.bytes.0));
         if end.is_none_or(|end| end > size) {
             return Err(GgufProblem::DataTruncated(tensor.name.clone()));

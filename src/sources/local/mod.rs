@@ -54,11 +54,17 @@ fn open_folder_of_any_kind(path: &Path) -> Result<ModelSource, SourceError> {
 }
 
 fn open_config(path: &Path) -> Result<ModelSource, SourceError> {
-    let parent = parent_of(path);
+    // Companions are named as the config is: `hf_quant_config.json` beside `config.json`, `NAME.hf_quant_config.json` beside `NAME.json`,
+    // which keeps several models apart in one folder.
+    let prefix = match path.file_stem() {
+        Some(stem) if stem != "config" => format!("{}.", stem.to_string_lossy()),
+        _ => String::new(),
+    };
+    let companion = |name: &str| read_optional_object(&parent_of(path).join(format!("{prefix}{name}")));
     Ok(ModelSource {
         config: read_required_object(path)?,
-        generation_config: read_optional_object(&parent.join("generation_config.json"))?,
-        quant_config: read_optional_object(&parent.join("hf_quant_config.json"))?,
+        generation_config: companion("generation_config.json")?,
+        quant_config: companion("hf_quant_config.json")?,
         checkpoint: None,
         checkpoint_reason: Some("a config alone was named".to_owned()),
         id: None,

@@ -9,16 +9,26 @@ use crate::units::DType;
 const BLOCK: u64 = 64;
 /// Entries of the table of 4-bit floats.
 const TABLE: u64 = 16;
+/// Scales that share a scale where they are quantised themselves; vLLM quantises so while loading too (`compress_statistics`).
+const SCALES: u64 = 256;
+/// Entries of the table of 8-bit floats.
+const BYTES: u64 = 256;
 
 pub(super) fn module(kernels: &Kernels<'_>, module: &Built<'_>, tally: &mut Tally) {
     let Some(weight) = module.tensor("weight") else { return };
     match (kernels.quantization.method.as_str(), weight.dtype) {
         ("bitsandbytes", DType::U8) => {
-            // Scales that were quantised themselves are brought back to numbers (`bitsandbytes_loader.py`, `_dequantize_dq`). Each stored
-            // matrix has its own, and a table.
+            // Each stored matrix has its own scales, and a table.
             let elements = weight.shape.iter().copied().fold(2, u64::saturating_mul);
-            let scales = elements.div_ceil(BLOCK).saturating_add(TABLE.saturating_mul(matrices(weight)));
-            tally.add("quantisation state", weight, signed(DType::F32.size(scales)));
+            let (blocks, matrices) = (elements.div_ceil(BLOCK), matrices(weight));
+            let state = if kernels.release.nested_scales {
+                // One byte each, with a scale for every 256 of them and a table of 8-bit floats.
+                let tables = (TABLE + BYTES).saturating_mul(matrices);
+                DType::U8.size(blocks) + DType::F32.size(blocks.div_ceil(SCALES).saturating_add(tables))
+            } else {
+                DType::F32.size(blocks.saturating_add(TABLE.saturating_mul(matrices)))
+            };
+            tally.add("quantisation state", weight, signed(state));
         }
         ("bitsandbytes", DType::I8) => {
             tally.add("quantisation state", weight, signed(DType::F32.size(Built::size(weight, 0))));

@@ -91,6 +91,8 @@ pub(super) fn module(kernels: &Kernels<'_>, module: &Built<'_>, tally: &mut Tall
                 DType::U8 if kernels.quantization.method == "mxfp4" => {
                     mxfp4::module(kernels, module, prefix, weight, tally)
                 }
+                // DeepSeek V4's four-bit experts lie in the kernel's own form already.
+                DType::U8 if tensor("weight_scale").is_some_and(|scale| scale.dtype == DType::F8_E8M0) => {}
                 DType::U8 => nvfp4(kernels, module, prefix, weight, tally),
                 DType::I32 => packed(kernels, module, prefix, weight, tally),
                 dtype if dtype.bits() > 8 && kernels.quantization.at_load => at_load(kernels, prefix, weight, tally),

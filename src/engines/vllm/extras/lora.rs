@@ -91,6 +91,36 @@ impl Buffers<'_> {
     }
 }
 
+/// Classes that wrap embedding and head too (`embedding_modules`); the others wrap the matrices of their layers alone.
+const WRAPS_VOCABULARY: [&str; 7] = [
+    "LlamaForCausalLM",
+    "MistralForCausalLM",
+    "MixtralForCausalLM",
+    "GraniteForCausalLM",
+    "GraniteMoeForCausalLM",
+    "NemotronForCausalLM",
+    "Phi3ForCausalLM",
+];
+
+/// Rows of the head's buffers are a multiple of this (`lora_vocab_padding_size`).
+const HEAD_PADDING: u64 = 256;
+
+/// Buffers of embedding and head, full on every rank: `A` and `B` of either, and the embeddings of words that adapters bring
+/// (`lora/layers/vocal_parallel_embedding.py`, `logits_processor.py`).
+#[must_use]
+pub fn vocabulary(model: &Model, stage: &Stage, options: &LoraOptions, dtype: DType) -> Bytes {
+    if !WRAPS_VOCABULARY.contains(&model.architecture.as_str()) {
+        return Bytes::ZERO;
+    }
+    let dtype = options.dtype.unwrap_or(dtype);
+    let (words, hidden) = (model.vocab_size.saturating_add(options.extra_vocabulary), model.hidden_size);
+    let own = options.extra_vocabulary.saturating_mul(hidden);
+    let pair = |rows: u64| rows.saturating_add(hidden).saturating_mul(options.rank).saturating_add(own);
+    let embedding = if stage.embedding { pair(words) } else { 0 };
+    let head = if stage.head { pair(round_up(words, HEAD_PADDING)) } else { 0 };
+    dtype.size(embedding.saturating_add(head).saturating_mul(options.adapters))
+}
+
 /// Rows that the vocabulary grows by where adapters may bring tokens of their own.
 #[must_use]
 pub fn extra_vocabulary(model: &Model, layout: Layout, options: &LoraOptions, dtype: DType) -> Bytes {

@@ -2,6 +2,7 @@
 
 mod experts;
 mod graphs;
+mod images;
 
 pub use graphs::graphs;
 
@@ -31,6 +32,12 @@ pub struct Run<'a> {
     pub samples: bool,
     /// Whether images are part of the run.
     pub images: bool,
+    /// Whether videos are left out of it.
+    pub images_only: bool,
+    /// Whether every rank holds the whole vision tower.
+    pub tower_whole: bool,
+    /// Whether FlashInfer samples, where that was set (`VLLM_USE_FLASHINFER_SAMPLER`).
+    pub flashinfer: Option<bool>,
 }
 
 impl Run<'_> {
@@ -53,15 +60,22 @@ impl Run<'_> {
         let constants = &era.activation;
         let experts = self.expert_buffers(&era.experts);
         let (forward, forward_rule) = self.forward(era, experts);
-        let sampler = self.sampler(era);
+        let (bytes, other) = self.sampler_bytes(era);
+        let sampler = self.sampler(era, bytes);
         let images =
             if self.images { self.rows(self.model.hidden_size) + constants.image_constant } else { Bytes::ZERO };
         let kept = if era.experts.workspace == ExpertWorkspace::Kept { experts } else { Bytes::ZERO };
+        // Whichever sampler runs.
+        let worst = other.and_then(|bytes| self.sampler(era, bytes)).map_or(forward, |(peak, _)| peak.max(forward));
         let (peak, formula) = match sampler {
             Some((sampler, formula)) if sampler >= forward => (sampler, formula),
             _ => (forward, forward_rule),
         };
-        let expected = peak + images + kept;
+        let tower = if self.images { self.image_pass(era.scheduler.whole_prompts) } else { None };
+        let (expected, formula) = match tower {
+            Some((tower, formula)) if tower > peak + images + kept => (tower, formula),
+            _ => (peak + images + kept, formula),
+        };
         let spread = if self.images {
             constants.images
         } else if experts > Bytes::ZERO {
@@ -69,7 +83,17 @@ impl Run<'_> {
         } else {
             constants.text
         };
-        bounded(expected, spread, formula)
+        bounded(expected, expected.max(worst + images + kept), spread, formula)
+    }
+
+    /// Bytes of the sampler per sequence and word, and those of the other sampler where it cannot be told which one runs.
+    fn sampler_bytes(&self, era: &VllmEra) -> (f64, Option<f64>) {
+        let constants = &era.activation;
+        match (constants.flashinfer, self.flashinfer) {
+            (Some(own), Some(true)) => (own.bytes, None),
+            (Some(own), None) if own.by_default => (own.bytes, Some(constants.sampler_bytes)),
+            _ => (constants.sampler_bytes, None),
+        }
     }
 
     /// The widest point of a forward pass, and its rule.
@@ -88,7 +112,7 @@ impl Run<'_> {
         };
         let feed_forward = self.rows(i.saturating_mul(3).saturating_add(h.saturating_mul(hidden))) + quantised;
         let routed = if inside > Bytes::ZERO { self.rows(h.saturating_mul(hidden + 1)) + inside } else { Bytes::ZERO };
-        let attention = self.rows(width.saturating_mul(2).saturating_add(h.saturating_mul(3))) + self.unfolded();
+        let attention = self.rows(width.saturating_mul(2).saturating_add(h.saturating_mul(3))) + self.unfolded(era);
         // Between stages hidden state and residual are handed over.
         let handed_over = if self.layout.pp > 1 { self.rows(h.saturating_mul(2)) } else { Bytes::ZERO };
         let (t, b) = (self.scheduler.batched_tokens, self.dtype.bits() / 8);
@@ -105,14 +129,14 @@ impl Run<'_> {
     }
 
     /// S rows of logits in every form that sampling needs; `None` where no logits are computed.
-    fn sampler(&self, era: &VllmEra) -> Option<(Bytes, Formula)> {
+    fn sampler(&self, era: &VllmEra, bytes: f64) -> Option<(Bytes, Formula)> {
         if !(self.stage.head && self.samples) {
             return None;
         }
         let constants = &era.activation;
         let (s, v) = (self.scheduler.sequences, self.model.vocab_size);
         let wide = if self.dtype == DType::F32 { 2.0 } else { 0.0 };
-        let each = constants.sampler_bytes + wide;
+        let each = bytes + wide;
         let logits = Bytes((s.saturating_mul(v) as f64 * each) as u64);
         let formula = Formula::with(
             "sampler pass: k/10·S·V + T·H·b + c",
@@ -130,7 +154,11 @@ impl Run<'_> {
     }
 
     /// Keys and values that latent attention unfolds while profiling.
-    fn unfolded(&self) -> Bytes {
+    fn unfolded(&self, era: &VllmEra) -> Bytes {
+        // The old core profiled without a cache to unfold.
+        if era.scheduler.whole_prompts {
+            return Bytes::ZERO;
+        }
         let latent = self.model.caches.iter().find_map(|group| match group.cache {
             LayerCache::Latent { rope, heads, key_width, value_width, .. } => {
                 Some((heads, key_width.saturating_sub(rope).saturating_add(value_width)))
@@ -144,14 +172,14 @@ impl Run<'_> {
 
 /// Whether a model sees images (or hears).
 ///
-/// The pass over its largest item is not computed: towers differ too much. What the sampler leaves free usually covers it, and the bounds of
-/// such models are wide. A formula for it belongs beside [`Run::activation`], as a third pass.
+/// The pass over its largest image is computed for the classes whose largest image the profile knows; a video may be larger still, which the
+/// bounds of such models allow for.
 #[must_use]
 pub fn sees_images(model: &Model) -> bool {
     model.modules.iter().any(|module| module.part == Part::Vision)
 }
 
-fn bounded(expected: Bytes, spread: Spread, formula: Formula) -> Estimate {
-    let scaled = |factor: f64| Bytes((expected.0 as f64 * factor) as u64);
-    Estimate::between(scaled(spread.low), expected, scaled(spread.high), Basis::Profile, formula)
+fn bounded(expected: Bytes, worst: Bytes, spread: Spread, formula: Formula) -> Estimate {
+    let scaled = |bytes: Bytes, factor: f64| Bytes((bytes.0 as f64 * factor) as u64);
+    Estimate::between(scaled(expected, spread.low), expected, scaled(worst, spread.high), Basis::Profile, formula)
 }

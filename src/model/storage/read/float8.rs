@@ -3,6 +3,7 @@
 use super::{Draft, Names, Rule, block, blocked, ungrouped};
 use crate::model::config::{ConfigError, Fields};
 use crate::model::storage::quantization::Scheme;
+use crate::model::storage::resolve::Units;
 use crate::model::storage::shape::Format;
 use crate::profiles::Condition;
 
@@ -25,6 +26,35 @@ pub(super) fn fp8(quant: &Fields<'_>) -> Result<Draft, ConfigError> {
         rules.push(Rule::plain(Names::components(kept)));
     }
     Ok(Draft { schemes: vec![scheme], rules, linear: Some(0), towers, ..Draft::default() })
+}
+
+/// `fp8` of DeepSeek V4: blocks, and experts in four bits or in blocks as well (vLLM 0.25.1 `models/deepseek_v4/quant_config.py`).
+pub(super) fn with_experts(quant: &Fields<'_>, experts: &str) -> Result<Draft, ConfigError> {
+    // The indexer's weights of heads are built without quantisation, whatever the list says.
+    let plain = || Rule::plain(Names::components(["weights_proj"]));
+    if experts == "fp8" {
+        let mut draft = fp8(quant)?;
+        draft.rules.insert(0, plain());
+        return Ok(draft);
+    }
+    if experts != "fp4" {
+        return Err(ConfigError::UnknownQuantization(format!("fp8 with experts in {experts}")));
+    }
+    let size = block(quant, "weight_block_size")?.unwrap_or([128, 128]);
+    let matrices = blocked("fp8-block-power", size)?;
+    let four_bits = if quant.optional_str("moe_quant_algo")?.is_some_and(|a| a.eq_ignore_ascii_case("NVFP4")) {
+        let units = Units { bits: 4, group: Some(16), ..Units::default() };
+        let format = units.format("modelopt-nvfp4")?;
+        Scheme { bits: 4, group_size: Some(16), act_order: false, symmetric: true, format }
+    } else {
+        ungrouped("mxfp4-matrix", 4, Vec::new())?
+    };
+    Ok(Draft {
+        schemes: vec![matrices, four_bits],
+        rules: vec![plain(), Rule::scheme(Names::components(["mlp.experts"]), 1)],
+        linear: Some(0),
+        ..Draft::default()
+    })
 }
 
 /// `fbgemm_fp8`: one scale a row, and a bound on activations from the config.

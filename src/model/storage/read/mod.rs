@@ -103,7 +103,11 @@ pub(super) fn read(fields: &Fields<'_>, companion: Option<&Value>) -> Result<Opt
         .iter()
         .find(|(names, _)| names.contains(&method.as_str()))
         .ok_or_else(|| ConfigError::UnknownQuantization(method.clone()))?;
-    let mut draft = reader(&quant)?;
+    // DeepSeek V4 says outside the quantisation how its experts are stored.
+    let mut draft = match text.optional_str("expert_dtype")? {
+        Some(experts) if names.contains(&"fp8") => float8::with_experts(&quant, experts)?,
+        _ => reader(&quant)?,
+    };
     if nested && companion.is_none() {
         (draft.towers, draft.nested) = (false, true);
     }

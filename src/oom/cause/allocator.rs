@@ -1,0 +1,469 @@
+//! Blocks that PyTorch's allocator could not get: whose memory it is, where it happened, how large the block was.
+
+use super::engine_words::PEAKS;
+use super::{Confidence, Context, Judgement};
+use crate::engines::Cause;
+use crate::oom::fingerprint::{MatchKind, fingerprint};
+use crate::profiles::oom::{Signal, Stage};
+use crate::units::Bytes;
+
+/// Memory that no figure of the process accounts for, above which another process is there.
+const UNACCOUNTED: Bytes = Bytes(1_288_490_189);
+/// A block this large is one tensor, not the last straw.
+const LARGE: Bytes = Bytes::gib(1);
+/// A block this small fails only on a card that is full already.
+const SMALL: Bytes = Bytes::mib(64);
+/// The smallest piece that the allocator takes from the driver.
+const SMALLEST: Bytes = Bytes::mib(2);
+/// Requests served before a failure that speak for slow growth.
+const MANY_REQUESTS: f64 = 1000.0;
+
+type Rule = fn(&Context<'_>) -> Option<Judgement>;
+
+/// In the order in which they are asked.
+const RULES: &[Rule] = &[
+    cap,
+    own_ranks,
+    other_processes,
+    second_runtime,
+    by_stage,
+    loading,
+    cache_block,
+    too_large,
+    serving,
+    many_requests,
+    pieces,
+    contradiction,
+    large_block,
+    one_card,
+    smallest_piece,
+];
+
+pub(super) fn judge(context: &Context<'_>) -> Option<Judgement> {
+    match context.failure.signal {
+        Signal::Allocation | Signal::MappingFailed | Signal::DriverOutOfMemory => {
+            RULES.iter().find_map(|rule| rule(context))
+        }
+        _ => None,
+    }
+}
+
+/// A cap that the process set for itself.
+fn cap(context: &Context<'_>) -> Option<Judgement> {
+    let numbers = &context.allocation;
+    let (allowed, reserved, free) = (numbers.allowed?, numbers.reserved()?, numbers.free?);
+    let capped = reserved + Bytes::mib(256) >= allowed && free > numbers.requested.unwrap_or_default();
+    let cause = match context.stage {
+        Some(Stage::Weights) => Cause::WeightsDoNotFit,
+        Some(Stage::Forward) => Cause::ActivationOrLogitsPeak,
+        _ => Cause::NoMemoryLeftForKv,
+    };
+    capped.then(|| {
+        Judgement::new(
+            cause,
+            Confidence::Medium,
+            format!("{free} is free and the process holds all of the {allowed} it allows itself: a cap of its own, not the card"),
+        )
+        .not(Cause::OtherProcessOnGpu, "the card has room")
+    })
+}
+
+/// Other ranks of the same job on this card.
+fn own_ranks(context: &Context<'_>) -> Option<Judgement> {
+    let pids = match context.failure.fields.get("pids") {
+        Some(crate::oom::Value::Numbers(pids)) if pids.len() >= 2 => pids,
+        _ => return None,
+    };
+    let others = &context.allocation.others;
+    let (least, most) = (others.iter().min()?, others.iter().max()?);
+    let alike = others.len() >= 2 && most.0 - least.0 <= most.0 / 20;
+    let mut sorted = pids.clone();
+    sorted.sort_by(f64::total_cmp);
+    let consecutive = sorted.windows(2).all(|pair| pair[1] - pair[0] <= 3.0);
+    (others.len() >= 2 && (alike || consecutive)).then(|| {
+        Judgement::new(
+            Cause::UnevenSplitOrRankExtra,
+            Confidence::Medium,
+            format!(
+                "{} more processes with neighbouring numbers hold {} on this card: ranks of the same job that put something on it",
+                others.len(),
+                others.iter().sum::<Bytes>()
+            ),
+        )
+        .not(Cause::OtherProcessOnGpu, "strangers would not have neighbouring process numbers and like sizes")
+    })
+}
+
+fn other_processes(context: &Context<'_>) -> Option<Judgement> {
+    let numbers = &context.allocation;
+    let held = numbers.held_by_others().filter(|held| *held > UNACCOUNTED)?;
+    // Room for the block would have been there: whoever holds the rest is not to blame.
+    if numbers.is_short() == Some(false) {
+        return None;
+    }
+    let total = numbers.total?;
+    let own = numbers.process.or(numbers.reserved())?;
+    Some(
+        Judgement::new(
+            Cause::OtherProcessOnGpu,
+            if held.0 > total.0 / 10 { Confidence::High } else { Confidence::Medium },
+            format!(
+                "this process holds {own} of {total}, {} is free, and {held} belongs to others",
+                numbers.free.unwrap_or_default()
+            ),
+        )
+        .not(Cause::WeightsDoNotFit, format!("this process holds {own} only")),
+    )
+}
+
+/// The same process holds most of the card outside of PyTorch.
+fn second_runtime(context: &Context<'_>) -> Option<Judgement> {
+    let (beside, total) = (context.allocation.beside_allocator()?, context.total()?);
+    (beside.0 > total.0 / 2).then(|| {
+        Judgement::new(
+            Cause::WeightsDoNotFit,
+            Confidence::Low,
+            format!(
+                "{beside} of {total} belongs to this process and not to PyTorch: a second runtime holds its model here"
+            ),
+        )
+        .not(Cause::OtherProcessOnGpu, "the memory is this process's own")
+    })
+}
+
+/// Stages that are a cause by themselves.
+fn by_stage(context: &Context<'_>) -> Option<Judgement> {
+    let hinted = context.failure.fields.contains_key("graph_hint");
+    let (cause, why) = match context.stage {
+        _ if hinted => {
+            (Cause::CudaGraphCapture, "the engine's own remark on this failure is about its estimate of the graphs")
+        }
+        Some(Stage::GraphCapture) => {
+            (Cause::CudaGraphCapture, "the failure comes while CUDA graphs are captured, after the pool took its share")
+        }
+        Some(Stage::SamplerWarmup) => (Cause::SamplerWarmup, "the failure comes while the sampler is warmed up"),
+        Some(Stage::MultimodalProfiling) => (
+            Cause::MultimodalProfiling,
+            "the failure comes while the largest images are run through the vision encoder",
+        ),
+        Some(Stage::Conversion) => {
+            (Cause::ConversionOrLoadTransient, "the failure comes while weights are converted or quantised")
+        }
+        _ => return None,
+    };
+    Some(Judgement::new(cause, Confidence::Medium, why).on(context.stage_event))
+}
+
+/// Weights are being created, loaded or moved.
+fn loading(context: &Context<'_>) -> Option<Judgement> {
+    if !context.is_at(&[Stage::Weights]) {
+        return None;
+    }
+    let numbers = &context.allocation;
+    let cached = numbers.unallocated.zip(numbers.requested).is_some_and(|(u, r)| u.0 > r.0 / 2);
+    let in_loader = context.stage_event.is_some_and(|e| e.pattern == "frame.weights-loaded");
+    if in_loader && cached && numbers.fits_in_pieces() == Some(true) {
+        return Some(
+            Judgement::new(
+                Cause::ConversionOrLoadTransient,
+                Confidence::Medium,
+                "the loader keeps pieces that it no longer uses: free memory and cache together would hold the tensor",
+            )
+            .on(context.stage_event)
+            .not(Cause::WeightsDoNotFit, "what is missing is in the cache of the same process"),
+        );
+    }
+    if let Some(moved) = context.before(Signal::MovedWhileDispatched) {
+        let held = context.facts.model.weights.map(|w| format!(" all {w} of")).unwrap_or_default();
+        return Some(
+            not_float32(
+                context,
+                Judgement::new(
+                    Cause::SingleGpuPlacementWhileOthersIdle,
+                    Confidence::High,
+                    format!("a model already spread over the cards is moved as a whole, which gathers{held} its weights on one card"),
+                ),
+            )
+            .on([moved])
+            .on(context.stage_event),
+        );
+    }
+    let judgement = too_large(context).map(|judgement| not_float32(context, judgement)).unwrap_or_else(|| {
+        if context.facts.pipeline_parallel.is_some_and(|pp| pp > 1) {
+            return Judgement::new(
+                Cause::UnevenSplitOrRankExtra,
+                Confidence::Low,
+                "weights of one stage fill its card while they are created",
+            );
+        }
+        if context.facts.has_idle_cards() && context.facts.ranks() == 1 {
+            return Judgement::new(
+                Cause::SingleGpuPlacementWhileOthersIdle,
+                Confidence::Medium,
+                "one card is full while weights are created, and nothing puts any on the others",
+            );
+        }
+        Judgement::new(
+            Cause::WeightsDoNotFit,
+            Confidence::Medium,
+            "the card is full while weights are still being created",
+        )
+    });
+    Some(judgement.on(context.stage_event))
+}
+
+/// Names float32 as a rival that loses, where the block is a matrix in 16 bits.
+fn not_float32(context: &Context<'_>, judgement: Judgement) -> Judgement {
+    let matches = fingerprint(&context.allocation, context.facts);
+    let half = matches.iter().find(|m| m.kind == MatchKind::Weight && m.dtype.bits() == 16 && m.ranks == 1);
+    let single = matches.iter().any(|m| m.kind == MatchKind::Weight && m.dtype == crate::units::DType::F32);
+    match half.zip(context.allocation.requested).filter(|_| !single && judgement.cause != Cause::WrongDtypeFp32) {
+        Some((_, requested)) => judgement.not(
+            Cause::WrongDtypeFp32,
+            format!("the block is a matrix in 16 bits; in float32 it would be {}", requested * 2),
+        ),
+        None => judgement,
+    }
+}
+
+/// The model is larger than the card by arithmetic.
+fn too_large(context: &Context<'_>) -> Option<Judgement> {
+    let numbers = &context.allocation;
+    let total = numbers.total?;
+    if numbers.is_short() == Some(false) || context.is_at(&[Stage::Serving, Stage::Forward, Stage::Profiling]) {
+        return None;
+    }
+    // The card must be full of this process's tensors, as far as the message says.
+    if numbers.allocated.is_some_and(|a| a.0 < total.0 / 100 * 75) {
+        return None;
+    }
+    if let Some(judgement) = float32(context, total) {
+        return Some(judgement);
+    }
+    let facts = context.facts;
+    let weights = facts.weights_per_card().filter(|w| w.0 > total.0 / 100 * 93)?;
+    // A device map leaves on the host what does not fit, so that a model larger than the card proves nothing.
+    let may_offload = facts.ranks() == 1 && !engine_chooses(context);
+    let cached = numbers.unallocated.zip(numbers.requested).is_some_and(|(u, r)| u.0 > r.0 / 2);
+    let places_by_free_memory = may_offload && cached && numbers.fits_in_pieces() == Some(true);
+    if places_by_free_memory {
+        return None;
+    }
+    let basis = if facts.model.is_guessed { ", by the size in its name" } else { "" };
+    if facts.ranks() == 1 && facts.has_idle_cards() {
+        return Some(
+            Judgement::new(
+                Cause::SingleGpuPlacementWhileOthersIdle,
+                if context.is_at(&[Stage::Weights]) { Confidence::High } else { Confidence::Medium },
+                format!("weights of {weights}{basis} go to one card of {total} while others stay empty"),
+            )
+            .not(Cause::Fragmentation, "no arrangement of the cache would make room for all weights"),
+        );
+    }
+    Some(
+        Judgement::new(
+            Cause::WeightsDoNotFit,
+            Confidence::Medium,
+            format!("each card gets {weights} of weights{basis} and has {total}"),
+        )
+        .not(Cause::Fragmentation, "no arrangement of the cache would make room for all weights"),
+    )
+}
+
+/// Whether the engine takes the checkpoint's element type and places all weights itself.
+fn engine_chooses(context: &Context<'_>) -> bool {
+    context.facts.runs(&["vllm", "sglang", "tgi", "lmdeploy", "tensorrt-llm", "llama.cpp", "ollama", "openllm"])
+}
+
+/// In 16 bits the model fits, in 32 it does not, and the card is full.
+fn float32(context: &Context<'_>, total: Bytes) -> Option<Judgement> {
+    let facts = context.facts;
+    let half = facts.model.in_16_bits().filter(|_| !facts.model.is_quantised())?;
+    let full = half * 2;
+    if engine_chooses(context) || facts.ranks() > 1 || half.0 > total.0 / 100 * 85 || full.0 < total.0 / 100 * 95 {
+        return None;
+    }
+    let matches = fingerprint(&context.allocation, facts);
+    let as_float32 = matches.iter().find(|m| m.kind == MatchKind::Weight && m.dtype == crate::units::DType::F32);
+    let as_half = matches.iter().any(|m| m.kind == MatchKind::Weight && m.dtype.bits() == 16);
+    if as_half && as_float32.is_none() {
+        return None;
+    }
+    let mut why = format!("in 16 bits the weights take {half} and fit the card ({total}); in float32 they take {full}");
+    if let Some(found) = as_float32 {
+        why = format!("{why}; the block is {}", found.text);
+    }
+    let confidence =
+        if as_float32.is_some() || context.is_at(&[Stage::Weights]) { Confidence::Medium } else { Confidence::Low };
+    Some(
+        Judgement::new(Cause::WrongDtypeFp32, confidence, why)
+            .not(Cause::WeightsDoNotFit, "in 16 bits they fit")
+            .not(Cause::SingleGpuPlacementWhileOthersIdle, "one card suffices once the element type is right"),
+    )
+}
+
+/// A request found no room beside the pool.
+fn serving(context: &Context<'_>) -> Option<Judgement> {
+    context.is_at(&[Stage::Serving]).then(|| {
+        Judgement::new(
+            Cause::ActivationOrLogitsPeak,
+            Confidence::Medium,
+            "the engine was serving: a tensor that depends on the request found no room outside the pool",
+        )
+        .on(context.stage_event)
+        .not(Cause::NoMemoryLeftForKv, "the pool was allocated long before")
+    })
+}
+
+/// Memory is there, in pieces.
+fn pieces(context: &Context<'_>) -> Option<Judgement> {
+    let numbers = &context.allocation;
+    let (unallocated, requested) = (numbers.unallocated?, numbers.requested?);
+    let at_peak = context.is_at(PEAKS) && requested >= LARGE;
+    let whole_in_cache = unallocated >= requested;
+    if at_peak || !(whole_in_cache || numbers.fits_in_pieces() == Some(true)) {
+        return None;
+    }
+    let free = numbers.free.unwrap_or_default();
+    Some(
+        Judgement::new(
+            Cause::Fragmentation,
+            if numbers.is_short() == Some(false) { Confidence::Low } else { Confidence::Medium },
+            format!("{unallocated} is cached in pieces and {free} is free; together they would hold the block of {requested}"),
+        )
+        .not(Cause::ActivationOrLogitsPeak, "in one piece the memory would suffice"),
+    )
+}
+
+/// More is free than asked for.
+fn contradiction(context: &Context<'_>) -> Option<Judgement> {
+    let (free, requested) = (context.allocation.free?, context.allocation.requested?);
+    (free.0 > requested.0.saturating_mul(2) + SMALLEST.0).then(|| {
+        Judgement::new(
+            Cause::Unknown,
+            Confidence::Medium,
+            format!("{free} is free and {requested} was asked for: the numbers do not show that the card ran out. Something else released memory meanwhile, or the system refused (page file, commit limit)"),
+        )
+        .not(Cause::WeightsDoNotFit, "the card has room for the block")
+    })
+}
+
+/// One tensor of a good part of the card.
+fn large_block(context: &Context<'_>) -> Option<Judgement> {
+    let numbers = &context.allocation;
+    let requested = numbers.requested?;
+    let share = numbers.share_requested();
+    let at_peak = context.is_at(PEAKS);
+    let vllm_after_graphs = context.facts.runs(&["vllm"]) && numbers.private_pools.is_some() && requested >= LARGE;
+    if vllm_after_graphs && !at_peak && share.is_none_or(|s| s < 0.2) {
+        return Some(
+            Judgement::new(
+                Cause::SamplerWarmup,
+                Confidence::Low,
+                format!("graphs are captured and the pool is full when {requested} is asked for in one block, as the sampler's warm-up does"),
+            )
+            .not(Cause::CudaGraphCapture, "the graphs hold their memory already"),
+        );
+    }
+    if !(at_peak
+        || share.is_some_and(|s| s >= 0.2)
+        || requested >= LARGE
+        || context.failure.signal == Signal::MappingFailed)
+    {
+        return None;
+    }
+    let mut why = format!("the block of {requested}");
+    if let Some(share) = share {
+        why = format!("{why} is {:.0} % of the card", share * 100.0);
+    }
+    let confidence = match (at_peak, share) {
+        (_, Some(share)) if share >= 0.5 => Confidence::High,
+        (true, _) => Confidence::Medium,
+        _ => Confidence::Low,
+    };
+    let why = if context.failure.signal == Signal::MappingFailed {
+        "the card is full to the last pages at run time, with segments that already grow in place".to_owned()
+    } else {
+        format!("{why}: one tensor of activations, attention or logits")
+    };
+    Some(
+        Judgement::new(Cause::ActivationOrLogitsPeak, confidence, why)
+            .on(context.stage_event)
+            .not(Cause::Fragmentation, "free memory and cache together do not hold the block"),
+    )
+}
+
+fn cache(what: &str) -> Judgement {
+    Judgement::new(Cause::KvCacheTooSmallForMaxLen, Confidence::Medium, format!("the block is {what}"))
+}
+
+/// The cache grows, or the block is one layer's cache.
+fn cache_block(context: &Context<'_>) -> Option<Judgement> {
+    if context.is_at(&[Stage::KvGrowth]) {
+        return Some(cache("part of the cache, which grows with the length").on(context.stage_event));
+    }
+    // Engines with a pool allocate it whole; ranks hold a part of the heads.
+    if engine_chooses(context) || context.facts.ranks() > 1 {
+        return None;
+    }
+    let found = fingerprint(&context.allocation, context.facts).into_iter().find(|m| m.kind == MatchKind::Cache)?;
+    Some(cache(&found.text))
+}
+
+fn many_requests(context: &Context<'_>) -> Option<Judgement> {
+    if context.allocation.requested.is_none_or(|r| r > SMALL) {
+        return None;
+    }
+    let counted = context
+        .events
+        .of(Signal::RequestCounter)
+        .filter(|e| e.number("request_id").is_some_and(|n| n >= MANY_REQUESTS))
+        .last()?;
+    Some(
+        Judgement::new(
+            Cause::MemoryLeakGrowth,
+            Confidence::Low,
+            format!(
+                "{} requests were served before a small block failed: use grew over time",
+                counted.number("request_id").unwrap_or_default()
+            ),
+        )
+        .on([counted])
+        .not(Cause::WeightsDoNotFit, "the engine served for long"),
+    )
+}
+
+/// A full card beside empty ones.
+fn one_card(context: &Context<'_>) -> Option<Judgement> {
+    let facts = context.facts;
+    let numbers = &context.allocation;
+    let full = match (numbers.allocated, numbers.total) {
+        (Some(allocated), Some(total)) => allocated.0 > total.0 / 100 * 85,
+        _ => numbers.is_short() == Some(true),
+    };
+    let single = facts.ranks() == 1 && facts.has_idle_cards() && !facts.runs(&["vllm", "sglang", "tgi"]);
+    (single && full).then(|| {
+        Judgement::new(
+            Cause::SingleGpuPlacementWhileOthersIdle,
+            Confidence::Low,
+            format!("one card is full and {} more stay unused", facts.cards.unwrap_or(1) - 1),
+        )
+    })
+}
+
+/// The smallest piece fails in an engine with a pool: many small tensors took what the budget leaves, as captures do.
+fn smallest_piece(context: &Context<'_>) -> Option<Judgement> {
+    let small =
+        context.allocation.requested.is_some_and(|r| r <= SMALLEST) && context.allocation.is_short() == Some(true);
+    let fits = context.facts.weights_per_card().zip(context.total()).is_none_or(|(w, t)| w.0 < t.0 / 100 * 85);
+    let has_pool =
+        context.facts.runs(&["vllm", "sglang"]) || (context.facts.engine.is_none() && context.facts.ranks() > 1);
+    (small && fits && has_pool).then(|| {
+        Judgement::new(
+            Cause::CudaGraphCapture,
+            Confidence::Low,
+            "the card is full to the last 2 MiB although the budget leaves a part of it: small tensors outside the budget, as graph capture makes them",
+        )
+        .not(Cause::ActivationOrLogitsPeak, "a peak asks for large blocks")
+    })
+}

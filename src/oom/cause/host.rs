@@ -1,0 +1,117 @@
+//! Failures of the host: its memory, the container's limits, pinned and shared memory.
+
+use super::{Confidence, Context, Judgement};
+use crate::engines::Cause;
+use crate::profiles::oom::{Role, Signal};
+
+pub(super) fn judge(context: &Context<'_>) -> Option<Judgement> {
+    let host = |confidence, why: &str| Some(Judgement::new(Cause::HostRamExhausted, confidence, why));
+    match context.failure.signal {
+        Signal::HostKilled => Some(killed(context)),
+        Signal::RayWorkerDied => host(
+            Confidence::Medium,
+            "a worker vanished without an error of its own, as under the host's OOM killer; each worker reads its checkpoint into host memory",
+        ),
+        Signal::SharedMemoryFull => {
+            host(Confidence::High, "the shared memory of the container is full (Docker gives 64 MiB by default)")
+        }
+        Signal::PinnedMemoryRefused => {
+            host(Confidence::High, "pinned host memory was refused; the card is not what ran out")
+        }
+        Signal::HostAllocationFailed => host(Confidence::High, "an allocation in host memory failed"),
+        Signal::SystemMemoryShort => Some(system_memory(context)),
+        Signal::DriverOutOfMemory => driver(context),
+        _ => None,
+    }
+}
+
+fn killed(context: &Context<'_>) -> Judgement {
+    let kernel = context.failure.text("kernel");
+    if kernel.is_some_and(|word| word.starts_with("not")) {
+        return Judgement::new(
+            Cause::Unknown,
+            Confidence::Medium,
+            "the process was killed from outside, and the kernel counted no kill for want of memory: someone or something else ended it",
+        )
+        .not(Cause::HostRamExhausted, "the kernel's own count of such kills did not move");
+    }
+    let why = match context.events.field("constraint").map(ToString::to_string).as_deref() {
+        Some("CONSTRAINT_MEMCG") => "the container's memory limit was reached and the kernel killed the process".to_owned(),
+        Some(_) => "the host's memory was used up and the kernel killed the process".to_owned(),
+        None => "the process was killed from outside (SIGKILL), as by the host's OOM killer, and no error of the card came before".to_owned(),
+    };
+    let from_kernel =
+        kernel.is_some() || context.events.of(Signal::HostKilled).any(|e| e.pattern.starts_with("kernel."));
+    let confidence = if from_kernel { Confidence::High } else { Confidence::Medium };
+    Judgement::new(Cause::HostRamExhausted, confidence, why)
+        .on(context.events.of(Signal::HostKilled).filter(|e| e.place != context.failure.place).take(2))
+        .not(Cause::WeightsDoNotFit, "the card reports no failed allocation")
+}
+
+fn system_memory(context: &Context<'_>) -> Judgement {
+    let (need, have) = (context.failure.bytes("required_gib"), context.failure.bytes("available_gib"));
+    let text = |b: Option<crate::units::Bytes>| b.map_or_else(|| "?".to_owned(), |b| b.to_string());
+    let why = format!("{} is needed in host memory and {} is free there with swap", text(need), text(have));
+    if context.facts.cards == Some(0) {
+        return Judgement::new(
+            Cause::WeightsDoNotFit,
+            Confidence::High,
+            format!("{why}; without a card that is where the weights live"),
+        );
+    }
+    Judgement::new(Cause::HostRamExhausted, Confidence::High, why)
+        .not(Cause::WeightsDoNotFit, "the figure counts what does not go to the card")
+}
+
+/// A driver call that failed for want of memory: the host's, where the card had room.
+fn driver(context: &Context<'_>) -> Option<Judgement> {
+    if context.failure.text("call") == Some("cuMemAddressReserve") {
+        return Some(Judgement::new(
+            Cause::Unknown,
+            Confidence::Medium,
+            "reserving addresses failed, which takes no memory of the card: a limit of the system (often WSL), not exhaustion",
+        ));
+    }
+    if context.failure.text("function").is_some() {
+        return None;
+    }
+    if let Some(wsl) = context.events.of(Signal::Wsl).next() {
+        return Some(
+            Judgement::new(
+                Cause::HostRamExhausted,
+                Confidence::Medium,
+                "under WSL pinned host memory is capped, and its refusal reads like this",
+            )
+            .on([wsl]),
+        );
+    }
+    let roomy = context
+        .events
+        .of(Signal::CardInUse)
+        .find(|e| e.number("used_mib").zip(e.number("total_mib")).is_some_and(|(used, total)| used < total / 2.0));
+    if let Some(event) = roomy {
+        return Some(
+            Judgement::new(
+                Cause::HostRamExhausted,
+                Confidence::Medium,
+                "most of the card is free while the call fails: pinned host memory is what was refused",
+            )
+            .on([event]),
+        );
+    }
+    // V0 pins its swap space right after it has sized the pool.
+    let blocks = context.before(Signal::KvBlocks).filter(|e| {
+        e.number("gpu_blocks").is_some_and(|n| n > 0.0) && e.number("cpu_blocks").is_some_and(|n| n > 0.0)
+    })?;
+    let between = context.events.list.iter().filter(|e| {
+        matches!(e.role, Role::State | Role::Frame) && e.place > blocks.place && e.place < context.failure.place
+    });
+    (between.count() == 0).then(|| {
+        Judgement::new(
+            Cause::HostRamExhausted,
+            Confidence::Medium,
+            "the pool was sized and the call that follows pins host memory for the swap space",
+        )
+        .on([blocks])
+    })
+}

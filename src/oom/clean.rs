@@ -1,0 +1,193 @@
+//! Lines as they were meant: without the colours, time stamps and names that terminals, containers and launchers put around them.
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+/// Who wrote a line, as far as its prefix tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Origin {
+    pub rank: Option<u32>,
+    pub pid: Option<u32>,
+}
+
+impl Origin {
+    /// Whether lines of these two may be parts of one message.
+    pub(super) fn may_continue(self, first: Self) -> bool {
+        let agree = |a: Option<u32>, b: Option<u32>| a.zip(b).is_none_or(|(a, b)| a == b);
+        agree(self.rank, first.rank) && agree(self.pid, first.pid)
+    }
+}
+
+/// What stands before the words, piece by piece.
+const PREFIX: &str = concat!(
+    r"^(?:\s*(?:",
+    r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?",
+    r"|\[[^\]]{0,60}\d\d:\d\d[^\]]{0,30}\]",
+    r"|\([^()]{0,80}(?:pid|rank)[^()]{0,40}\)",
+    r"|\[rank\d+\]:",
+    r"|(?:stdout|stderr) [FP]",
+    r"|(?:ERROR|INFO|WARNING|CRITICAL|DEBUG|WARN)\b:?",
+    r"|\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?",
+    r"|\[?[\w./]+\.py:\d+\]",
+    r"|[A-Z][a-z]{2} +\d+ \d\d:\d\d:\d\d +(?:[\w.-]+ +)?[\w./@-]+\[\d+\]:",
+    r"|[\w.-]+ +\| ",
+    r"|\d+\.\d\d\.\d{3}\.\d{3} [EWIN]\b",
+    r"))+\s?",
+);
+
+/// A regular expression that a test compiles.
+pub(super) fn fixed(pattern: &str) -> Option<Regex> {
+    Regex::new(pattern).ok()
+}
+
+static PREFIXES: LazyLock<Option<Regex>> = LazyLock::new(|| fixed(PREFIX));
+static RANK: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    fixed(r"rank=(\d+)|\[rank(\d+)\]|\bTP(\d+)\b|Worker_TP(\d+)|Worker_DP\d+_TP(\d+)|\[RANK (\d+)\]|local_rank: (\d+)")
+});
+static PID: LazyLock<Option<Regex>> = LazyLock::new(|| fixed(r"pid=(\d+)"));
+static TIME: LazyLock<Option<Regex>> =
+    LazyLock::new(|| fixed(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?|\b\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?"));
+
+/// A line as text: no colours, no line end, the inner text where a container wraps it as JSON.
+pub(super) fn line(raw: &[u8]) -> String {
+    let raw = raw.strip_suffix(b"\n").unwrap_or(raw);
+    let raw = raw.strip_suffix(b"\r").unwrap_or(raw);
+    let text = String::from_utf8_lossy(raw);
+    let text = without_escapes(text);
+    if text.starts_with("{\"log\":") {
+        let inner = serde_json::from_str::<serde_json::Value>(&text).ok();
+        if let Some(log) = inner.as_ref().and_then(|v| v.get("log")).and_then(|v| v.as_str()) {
+            return without_escapes(Cow::Borrowed(log.trim_end())).into_owned();
+        }
+    }
+    text.into_owned()
+}
+
+/// The line without what stands before the words.
+pub(super) fn without_prefix(line: &str) -> &str {
+    let end = PREFIXES.as_ref().and_then(|r| r.find(line)).map_or(0, |m| m.end());
+    line.get(end..).unwrap_or(line)
+}
+
+/// Who wrote the line.
+pub(super) fn origin(line: &str) -> Origin {
+    // Only what stands in front: the words themselves may speak of other ranks.
+    let words = without_prefix(line);
+    let front = line.get(..line.len() - words.len()).unwrap_or("");
+    let front = if front.is_empty() { line.get(..line.len().min(48)).unwrap_or("") } else { front };
+    let number = |regex: &LazyLock<Option<Regex>>| {
+        let captures = regex.as_ref()?.captures(front)?;
+        captures.iter().skip(1).flatten().next()?.as_str().parse().ok()
+    };
+    Origin { rank: number(&RANK), pid: number(&PID) }
+}
+
+/// What lines of an engine hold beside its words: package paths, names of processes and loggers.
+const SPEAKERS: &[(&str, &[&str])] = &[
+    ("sglang", &["sglang"]),
+    ("openllm", &["openllm", "bentoml"]),
+    ("vllm", &["vllm", "Vllm", "EngineCore", "VLLM"]),
+    ("lmdeploy", &["lmdeploy", "[TM]", "turbomind"]),
+    ("tensorrt-llm", &["tensorrt_llm", "[TensorRT-LLM]", "[TRT-LLM]"]),
+    ("tgi", &["text_generation", "lorax"]),
+    ("ollama", &["ollama"]),
+    ("llama.cpp", &["llama_", "ggml_"]),
+    ("transformers", &["/transformers/", "/accelerate/"]),
+];
+
+/// The engine that wrote a line, by its prefix and paths.
+pub(super) fn speaker(line: &str) -> Option<&'static str> {
+    SPEAKERS.iter().find(|(_, words)| words.iter().any(|w| line.contains(w))).map(|(engine, _)| *engine)
+}
+
+/// The time stamp, as printed.
+pub(super) fn time(line: &str) -> Option<String> {
+    Some(TIME.as_ref()?.find(line)?.as_str().to_owned())
+}
+
+/// Without the escape sequences of terminals, and with the last state of lines that were drawn over.
+fn without_escapes(text: Cow<'_, str>) -> Cow<'_, str> {
+    if !text.contains(['\u{1b}', '\r', '\u{9b}']) {
+        return text;
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\u{1b}' => match chars.peek() {
+                Some('[') => {
+                    chars.next();
+                    skip_sequence(&mut chars);
+                }
+                Some(']') => {
+                    // A title or link: up to the bell or the string terminator.
+                    while let Some(c) = chars.next() {
+                        if c == '\u{7}' || (c == '\u{1b}' && chars.next_if_eq(&'\\').is_some()) {
+                            break;
+                        }
+                    }
+                }
+                _ => {
+                    chars.next();
+                }
+            },
+            '\u{9b}' => skip_sequence(&mut chars),
+            '\r' => out.push(' '),
+            c => out.push(c),
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// Up to the final byte of a control sequence.
+fn skip_sequence(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
+    while let Some(c) = chars.next() {
+        if ('\u{40}'..='\u{7e}').contains(&c) {
+            break;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_expressions_compile() {
+        assert!(PREFIXES.is_some() && RANK.is_some() && PID.is_some() && TIME.is_some());
+    }
+
+    #[test]
+    fn wrappings_come_off() {
+        for (raw, text) in [
+            (
+                "\u{1b}[1;36m(EngineCore_0 pid=7)\u{1b}[0;0m ERROR 09-03 11:03:37 [core.py:712] ValueError: x\r\n",
+                "ValueError: x",
+            ),
+            ("[rank0]: torch.OutOfMemoryError: y\n", "torch.OutOfMemoryError: y"),
+            ("2024-06-28T06:11:52.685300953Z stderr F (LLMRayActor pid=20770) INFO 06-28 06:11:45 a.py:45] z", "z"),
+            ("Jan 17 16:39:29 quorra ollama[4173706]: w", "w"),
+            ("vllm-1  | v", "v"),
+            ("[2025-07-07 19:00:30 DP4 TP4] u", "u"),
+            ("{\"log\":\"t\\n\",\"stream\":\"stderr\",\"time\":\"2024-06-28T06:11:52Z\"}\n", "t"),
+            ("1.06.520.077 E s", "s"),
+            ("plain words", "plain words"),
+        ] {
+            assert_eq!(without_prefix(&line(raw.as_bytes())), text);
+        }
+        assert_eq!(line(b"a\xffb\n"), "a\u{fffd}b");
+    }
+
+    #[test]
+    fn ranks_are_those_of_the_prefix() {
+        assert_eq!(
+            origin("(VllmWorker rank=1 pid=2978) ERROR 03-19 07:27:53 [a.py:3] of rank=7"),
+            Origin { rank: Some(1), pid: Some(2978) }
+        );
+        assert_eq!(origin("[2025-07-07 19:00:30 DP4 TP4] hit").rank, Some(4));
+        assert_eq!(origin("(Worker_TP3 pid=12) x").rank, Some(3));
+        assert_eq!(origin("nothing here"), Origin::default());
+    }
+}

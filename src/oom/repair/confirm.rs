@@ -1,0 +1,172 @@
+//! Planning again with a repair: only what then fits is confirmed.
+
+use super::{Cause, Context, Repair, RepairKind};
+use crate::engines::{ContextLength, EngineError, Settings};
+use crate::planning::{PlanRequest, Planned, State, plan};
+use crate::units::Fraction;
+
+/// The repairs with what planning again says of each; those that planning found itself come first.
+pub(in crate::oom) fn confirmed(context: &Context<'_>, cause: Cause, list: Vec<Repair>) -> Vec<Repair> {
+    let Some(request) = &context.facts.request else {
+        let reason = match (&context.facts.model.name, context.facts.model.model.is_some()) {
+            (None, _) => "not planned again: the model is not known (`--model`)",
+            (Some(_), false) => "not planned again: the model's config is not at hand (`--model`)",
+            (Some(_), true) => {
+                "not planned again: cards or engine are not known, or this engine's memory is not modelled (`--gpus`)"
+            }
+        };
+        return list.into_iter().map(|r| Repair { reason: Some(reason.to_owned()), ..r }).collect();
+    };
+    let request = rebuilt(context, request);
+    match plan(&request) {
+        Ok(base) if base.verdict.state == State::Fits && cause != Cause::OtherProcessOnGpu => {
+            // The plan does not show the failure: what it says of a change would prove nothing.
+            let reason = "the plan fits without it, so that it cannot show what the change would do";
+            list.into_iter().map(|r| Repair { reason: Some(reason.to_owned()), ..r }).collect()
+        }
+        Ok(base) => merged(context, &request, &base, list),
+        Err(EngineError::Refused { .. } | EngineError::TooFewCards { .. }) => {
+            list.into_iter().map(|r| tried(context, &request, r)).collect()
+        }
+        Err(error) => list.into_iter().map(|r| Repair { reason: Some(error.to_string()), ..r }).collect(),
+    }
+}
+
+/// The request with what the log states: others on the cards, the share, the length.
+fn rebuilt(context: &Context<'_>, request: &PlanRequest) -> PlanRequest {
+    let mut request = request.clone();
+    let failure = context.failure;
+    let others = match failure.bytes("free_gib").zip(failure.bytes("total_gib")) {
+        Some((free, total)) => Some(total.saturating_sub(free)),
+        None => context.allocation.held_by_others().filter(|h| h.0 > 1 << 30),
+    };
+    if let Some(others) = others {
+        for card in &mut request.fleet.cards {
+            card.other_processes = others;
+        }
+    }
+    if request.settings.memory_fraction.is_none() {
+        request.settings.memory_fraction = context.facts.memory_share.and_then(|s| Fraction::new(s).ok());
+    }
+    if request.settings.max_model_len == ContextLength::Model
+        && let Some(length) = failure.number("max_seq_len").or_else(|| context.events.number("max_model_len"))
+    {
+        request.settings.max_model_len = ContextLength::Tokens(length as u64);
+    }
+    request
+}
+
+/// What planning found, in the order of the cause's own candidates; further findings after the confirmed ones.
+fn merged(context: &Context<'_>, request: &PlanRequest, base: &Planned, list: Vec<Repair>) -> Vec<Repair> {
+    let mut found: Vec<Repair> = base
+        .advice
+        .iter()
+        .map(|advice| Repair {
+            kind: kind_of(&advice.flags),
+            change: advice.change.clone(),
+            flags: advice.flags.clone(),
+            price: advice.price.clone(),
+            confirmed: true,
+            reason: (advice.state == State::Tight)
+                .then(|| "tight: it fits at the expected demand, not at the high one".to_owned()),
+            headroom: Some(advice.headroom),
+            command: command(context, &advice.flags),
+        })
+        .collect();
+    let mut rest = Vec::new();
+    let mut ordered = Vec::new();
+    for candidate in list {
+        match found.iter().position(|f| f.kind == candidate.kind) {
+            Some(place) => ordered.push(found.remove(place)),
+            None => rest.push(tried(context, request, candidate)),
+        }
+    }
+    let (confirmed, open): (Vec<_>, Vec<_>) = rest.into_iter().partition(|r| r.confirmed);
+    // What the cause calls for stays in front even where no plan can confirm it: freeing a card is no setting.
+    let (free, open): (Vec<_>, Vec<_>) = open.into_iter().partition(|r| settings(r, request).is_none());
+    ordered.extend(confirmed);
+    let mut all = if ordered.is_empty() { free.clone() } else { Vec::new() };
+    let late = if ordered.is_empty() { Vec::new() } else { free };
+    all.extend(ordered);
+    all.extend(found);
+    all.extend(late);
+    all.extend(open.into_iter().filter(|r| r.reason.is_none()));
+    all
+}
+
+/// A repair with the answer of planning again; changes that are no setting stay unconfirmed.
+fn tried(context: &Context<'_>, request: &PlanRequest, repair: Repair) -> Repair {
+    let Some(settings) = settings(&repair, request) else {
+        let reason = "no setting of the engine: nothing to plan again with".to_owned();
+        return Repair { reason: Some(reason), ..repair };
+    };
+    let changed = PlanRequest { settings, ..request.clone() };
+    match plan(&changed) {
+        Ok(planned) if matches!(planned.verdict.state, State::Fits | State::Tight) => {
+            let headroom = planned.plan.ranks.iter().filter_map(|rank| {
+                let card = changed.fleet.cards.get(rank.card)?;
+                Some(card.capacity.saturating_sub(rank.top(crate::engines::Demand::High)))
+            });
+            Repair { confirmed: true, headroom: headroom.min(), command: command(context, &repair.flags), ..repair }
+        }
+        Ok(planned) => {
+            Repair { reason: Some(format!("planned again, it still {}", planned.verdict.message)), ..repair }
+        }
+        Err(error) => Repair { reason: Some(error.to_string()), ..repair },
+    }
+}
+
+/// The settings with a repair's flags; `None` where it is no setting.
+fn settings(repair: &Repair, request: &PlanRequest) -> Option<Settings> {
+    let mut settings = request.settings.clone();
+    let flag = repair.flags.first()?;
+    let value = flag.split_once([' ', '=']).map(|(_, v)| v.trim()).unwrap_or_default();
+    match repair.kind {
+        RepairKind::TensorParallel => settings.tensor_parallel = Some(value.parse().ok()?),
+        RepairKind::PipelineParallel => {
+            settings.pipeline_parallel = Some(value.parse().ok()?);
+            settings.tensor_parallel = Some(1);
+        }
+        RepairKind::LowerContext => settings.max_model_len = ContextLength::Tokens(value.parse().ok()?),
+        RepairKind::RaiseShare | RepairKind::LowerShare => {
+            settings.memory_fraction = Some(Fraction::new(value.parse().ok()?).ok()?);
+        }
+        RepairKind::FewerSequences => settings.max_num_seqs = Some(value.parse().ok()?),
+        RepairKind::SmallerBatch => settings.max_num_batched_tokens = Some(value.parse().ok()?),
+        RepairKind::SmallerCacheType => settings.kv_cache_dtype = Some("fp8".to_owned()),
+        RepairKind::FewerGraphs => settings.enforce_eager = Some(true),
+        RepairKind::SixteenBit => settings.dtype = Some("auto".to_owned()),
+        RepairKind::DeviceMap => settings.device_map = Some("auto".to_owned()),
+        _ => return None,
+    }
+    Some(settings)
+}
+
+/// What flags that planning spelt change.
+fn kind_of(flags: &[String]) -> RepairKind {
+    let first = flags.first().map(String::as_str).unwrap_or_default();
+    let kinds = [
+        ("tensor-parallel", RepairKind::TensorParallel),
+        ("pipeline-parallel", RepairKind::PipelineParallel),
+        ("max-model-len", RepairKind::LowerContext),
+        ("gpu-memory-utilization", RepairKind::RaiseShare),
+        ("max-num-seqs", RepairKind::FewerSequences),
+        ("kv-cache-dtype", RepairKind::SmallerCacheType),
+        ("enforce-eager", RepairKind::FewerGraphs),
+        ("dtype", RepairKind::SixteenBit),
+        ("device_map", RepairKind::DeviceMap),
+        ("max_memory", RepairKind::Rebalance),
+    ];
+    kinds.iter().find(|(word, _)| first.contains(word)).map_or(RepairKind::Rebalance, |(_, kind)| *kind)
+}
+
+/// The command with the flags of a repair.
+fn command(context: &Context<'_>, flags: &[String]) -> Option<String> {
+    let template = context.facts.template.as_ref()?;
+    let mut changes = Vec::new();
+    for flag in flags {
+        let (name, value) = flag.split_once(' ').unwrap_or((flag, "true"));
+        changes.push((name.strip_prefix("--")?, value));
+    }
+    (!changes.is_empty()).then(|| template.with_changes(&changes))
+}

@@ -1,0 +1,21 @@
+//! Runs a command and watches the cards while it runs: its output goes through untouched, its signals are passed on, and what it and
+//! others held on each card is kept for the moment in which it fails.
+//!
+//! [`Child`] is the process group, [`KeptLog`] what is remembered of its output, [`CardTrace`] what the cards held, [`Family`] which
+//! processes belong to it. [`watch`] joins them.
+
+mod child;
+mod family;
+mod host;
+mod log;
+mod relay;
+mod report;
+mod traces;
+mod watch;
+
+pub use child::{Child, Ended};
+pub use family::Family;
+pub use log::KeptLog;
+pub use report::report;
+pub use traces::{CardTrace, Moment, absorb};
+pub use watch::{Notice, Options, Outcome, Survivor, watch};

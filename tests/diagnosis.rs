@@ -1,0 +1,234 @@
+//! Diagnoses against published failures, clean starts, and the five cases of the documentation through the program.
+#![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "test data is read from files")]
+
+mod corpus;
+#[path = "corpus/oom.rs"]
+mod oom;
+
+use std::path::Path;
+
+use assert_cmd::Command;
+use serde_json::Value;
+
+fn share(right: usize, all: usize) -> f64 {
+    right as f64 / all.max(1) as f64
+}
+
+#[test]
+fn published_failures_are_told_apart() {
+    let records = oom::compare_all();
+    assert!(records.len() > 150);
+    let right = |confirmed: bool| {
+        let list: Vec<_> = records.iter().filter(|r| !confirmed || r.confirmed).collect();
+        share(list.iter().filter(|r| r.is_right()).count(), list.len())
+    };
+    assert!(right(false) >= 0.85, "causes of all: {}", right(false));
+    assert!(right(true) >= 0.92, "causes of the confirmed: {}", right(true));
+    let fixes: Vec<bool> = records.iter().filter_map(|r| r.fix).collect();
+    let fixed = share(fixes.iter().filter(|f| **f).count(), fixes.len());
+    assert!(fixed >= 0.80, "fix among the first two repairs: {fixed}");
+    let fields: usize = records.iter().map(|r| r.fields).sum();
+    let wrong: usize = records.iter().map(|r| r.wrong_fields.len()).sum();
+    assert!(share(fields - wrong, fields) >= 0.94, "fields: {wrong} of {fields} wrong");
+    assert!(records.iter().all(|r| r.device_right));
+    // Where a cause is named it is seldom another one.
+    let named: Vec<_> = records.iter().filter(|r| r.found != shardfit::engines::Cause::Unknown).collect();
+    assert!(share(named.iter().filter(|r| r.is_right()).count(), named.len()) >= 0.95);
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn diagnose(arguments: &[&str]) -> (i32, Value) {
+    let output = Command::cargo_bin("shardfit")
+        .unwrap()
+        .current_dir(root())
+        .args(["--format", "json", "diagnose"])
+        .args(arguments)
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    (output.status.code().unwrap(), serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}")))
+}
+
+#[test]
+fn starts_that_went_well_give_no_finding() {
+    let mut seen = 0;
+    for file in std::fs::read_dir(root().join("tests/data/oom/clean")).unwrap() {
+        let path = file.unwrap().path();
+        let (exit, report) = diagnose(&[path.to_str().unwrap()]);
+        assert_eq!((exit, report["findings"].as_array().unwrap().len()), (0, 0), "{}: {report}", path.display());
+        seen += 1;
+    }
+    assert!(seen >= 10);
+}
+
+/// A case: its log, what is supplied, and what must come out.
+struct Case {
+    log: &'static str,
+    supplied: &'static [&'static str],
+    cause: &'static str,
+    device: u64,
+    repair: &'static str,
+    confirmed: bool,
+}
+
+const CASES: &[Case] = &[
+    Case {
+        log: "case1-72b-on-one-card",
+        supplied: &["--gpus", "5xA100-80GB"],
+        cause: "single_gpu_placement_while_others_idle",
+        device: 0,
+        repair: "--tensor-parallel-size 4",
+        confirmed: true,
+    },
+    Case {
+        log: "case2-gptq-on-one-named-card",
+        supplied: &["--gpus", "4xRTX-3090", "--model", "Qwen/Qwen1.5-72B-Chat-GPTQ-Int4"],
+        cause: "single_gpu_placement_while_others_idle",
+        device: 0,
+        repair: "device_map=\"auto\"",
+        confirmed: true,
+    },
+    Case {
+        log: "case3-moved-to-one-card",
+        supplied: &["--gpus", "4xA10", "--model", "Qwen/Qwen1.5-14B-Chat"],
+        cause: "single_gpu_placement_while_others_idle",
+        device: 0,
+        repair: "device_map=\"auto\"",
+        confirmed: true,
+    },
+    Case {
+        log: "case3b-float32-by-accident",
+        supplied: &["--gpus", "1xA10", "--model", "Qwen/Qwen2.5-7B-Instruct"],
+        cause: "wrong_dtype_fp32",
+        device: 0,
+        repair: "torch_dtype=\"auto\"",
+        confirmed: false,
+    },
+    Case {
+        log: "case4-turbomind-uneven",
+        supplied: &["--gpus", "4xRTX-4090", "--model", "Qwen/Qwen2.5-72B-Instruct-AWQ"],
+        cause: "uneven_split_or_rank_extra",
+        device: 3,
+        repair: "lmdeploy convert MODEL_NAME MODEL_PATH --tp 4",
+        confirmed: false,
+    },
+    Case {
+        log: "case5-openllm-tp1",
+        supplied: &["--gpus", "4x78.7GiB"],
+        cause: "single_gpu_placement_while_others_idle",
+        device: 0,
+        repair: "--tensor-parallel-size 4",
+        confirmed: false,
+    },
+];
+
+#[test]
+fn the_five_cases_are_diagnosed() {
+    for case in CASES {
+        let log = format!("examples/oom/{}.log", case.log);
+        let (exit, report) = diagnose(&[&[log.as_str()], case.supplied].concat());
+        let finding = &report["findings"][0];
+        assert_eq!((exit, finding["cause"].as_str()), (1, Some(case.cause)), "{}: {finding:#}", case.log);
+        assert_eq!(finding["device"], case.device, "{}", case.log);
+        let repair = &finding["repairs"][0];
+        assert_eq!(repair["flags"][0], case.repair, "{}: {repair:#}", case.log);
+        if case.confirmed {
+            assert_eq!(repair["confirmed"], true, "{}: {repair:#}", case.log);
+            assert!(repair["predicted"]["headroom_bytes"].as_u64().unwrap() > 0);
+        }
+        if repair["confirmed"] == false {
+            assert!(repair["reason"].is_string(), "{}: {repair:#}", case.log);
+        }
+        assert!(finding["evidence"][0]["line"].as_u64().unwrap() >= 1);
+    }
+}
+
+#[test]
+fn a_half_precision_matrix_rules_out_float32() {
+    let log = "examples/oom/case3-moved-to-one-card.log";
+    let (_, report) = diagnose(&[log, "--gpus", "4xA10", "--model", "Qwen/Qwen1.5-14B-Chat"]);
+    let finding = &report["findings"][0];
+    let matched = finding["fingerprint"][0]["text"].as_str().unwrap();
+    assert!(matched.contains("13696 × 5120 × 2"), "{matched}");
+    assert!(finding["rejected"].as_array().unwrap().iter().any(|r| r["cause"] == "wrong_dtype_fp32"));
+}
+
+#[test]
+fn the_corrected_command_is_written_out() {
+    let command = "CUDA_VISIBLE_DEVICES=0,1,2,3,4 vllm serve Qwen/Qwen1.5-72B-Chat --port 8000";
+    let log = "examples/oom/case1-72b-on-one-card.log";
+    let (_, report) = diagnose(&[log, "--gpus", "5xA100-80GB", "--command", command]);
+    assert_eq!(
+        report["findings"][0]["repairs"][0]["command"],
+        "CUDA_VISIBLE_DEVICES=0,1,2,3,4 vllm serve Qwen/Qwen1.5-72B-Chat --port 8000 --tensor-parallel-size 4"
+    );
+}
+
+/// SGLang's failures at start and at run time want opposite moves.
+#[test]
+fn the_static_share_goes_up_at_start_and_down_at_run_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let start = write(
+        "start.log",
+        "[2025-06-18 17:59:40] server_args=ServerArgs(model_path='Qwen/Qwen2.5-7B-Instruct', mem_fraction_static=0.4, tp_size=1)\n\
+         RuntimeError: Not enough memory. Please try to increase --mem-fraction-static. Current value: self.server_args.mem_fraction_static=0.4\n",
+    );
+    let (_, report) = diagnose(&[&start]);
+    assert_eq!(report["findings"][0]["repairs"][0]["kind"], "raise_share");
+    assert_eq!(report["findings"][0]["repairs"][0]["flags"][0], "--mem-fraction-static 0.90");
+    let run = write(
+        "run.log",
+        "[2025-06-18 17:59:40] server_args=ServerArgs(model_path='Qwen/Qwen2.5-7B-Instruct', mem_fraction_static=0.88, tp_size=1)\n\
+         [2025-06-18 18:10:03 TP0] TpModelWorkerClient hit an exception: Traceback (most recent call last):\n\
+         \x20 File \"/sgl-workspace/sglang/python/sglang/srt/managers/tp_worker_overlap_thread.py\", line 127, in forward_thread_func\n\
+         torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 1.16 GiB. GPU 0 has a total capacity of 79.11 GiB of which 614.00 MiB is free. Process 7 has 78.50 GiB memory in use. Of the allocated memory 76.90 GiB is allocated by PyTorch, and 301.00 MiB is reserved by PyTorch but unallocated.\n",
+    );
+    let (_, report) = diagnose(&[&run]);
+    let finding = &report["findings"][0];
+    assert_eq!(finding["cause"], "activation_or_logits_peak");
+    assert_eq!(finding["repairs"][0]["kind"], "lower_share");
+    assert_eq!(finding["repairs"][0]["flags"][0], "--mem-fraction-static 0.83");
+}
+
+#[test]
+fn exit_codes_tell_found_clean_bad_and_unknown_apart() {
+    let run = |input: &str, arguments: &[&str]| {
+        let mut command = Command::cargo_bin("shardfit").unwrap();
+        command.arg("diagnose").args(arguments).write_stdin(input).output().unwrap().status.code().unwrap()
+    };
+    assert_eq!(run("ValueError: No available memory for the cache blocks.\n", &["-"]), 1);
+    assert_eq!(run("all is well\n", &["-"]), 0);
+    assert_eq!(run("", &["-"]), 0);
+    assert_eq!(run("RuntimeError: cuDNN error: CUDNN_STATUS_NOT_INITIALIZED\n", &["-"]), 3);
+    assert_eq!(run("", &["/no/such/log"]), 2);
+    assert_eq!(run("", &["-", "--gpus", "nonsense"]), 2);
+}
+
+#[test]
+fn the_first_failure_counts_and_not_its_echoes() {
+    let log = "(Worker_TP1 pid=12) ERROR 05-21 09:27:46 [a.py:1] torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 64.00 GiB. GPU 1 has a total capacity of 79.11 GiB of which 2.50 GiB is free.\n\
+        (Worker_TP0 pid=11) ERROR 05-21 09:27:46 [a.py:1] torch.distributed.DistBackendError: NCCL error in: NCCLUtils.cpp:133, unhandled cuda error\n\
+        (Worker_TP0 pid=11) ERROR 05-21 09:27:46 [a.py:1] ncclUnhandledCudaError: Call to CUDA function failed.\n\
+        ERROR 05-21 09:27:47 [b.py:2] Worker proc VllmWorker-1 died unexpectedly\n\
+        Killed\n";
+    let output = Command::cargo_bin("shardfit")
+        .unwrap()
+        .args(["--format", "json", "diagnose", "-"])
+        .write_stdin(log)
+        .output()
+        .unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["findings"].as_array().unwrap().len(), 1, "{report:#}");
+    assert_eq!(report["findings"][0]["device"], 1);
+    assert_eq!(report["findings"][0]["rank"], 1);
+    assert_eq!(report["findings"][0]["cause"], "activation_or_logits_peak");
+    assert_eq!(report["consequences"], 3);
+}
