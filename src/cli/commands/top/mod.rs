@@ -245,7 +245,7 @@ fn watch(args: &TopArgs, recorded: Option<crate::monitor::recording::Replay>) ->
 }
 
 /// A recording without a screen.
-fn begin(path: &PathBuf, expectation: Option<Expectation>) -> Result<Recorder, Problem> {
+fn begin(path: &std::path::Path, expectation: Option<Expectation>) -> Result<Recorder, Problem> {
     if path.exists() {
         return Err(exists(path));
     }
