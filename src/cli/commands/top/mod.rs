@@ -54,7 +54,7 @@ pub struct TopArgs {
     #[arg(long, value_name = "N", requires = "replay", default_value = "1", value_parser = speed)]
     pub speed: f64,
     /// Write the recording as `.csv` or `.jsonl` and end; `-.csv` is stdout
-    #[arg(long, value_name = "FILE", requires = "replay")]
+    #[arg(long, value_name = "FILE", requires = "replay", allow_hyphen_values = true)]
     pub export: Option<PathBuf>,
     /// Draw the recording as a picture, `.svg` or `.png`, and end
     #[arg(long, value_name = "FILE", requires = "replay")]

@@ -81,7 +81,7 @@ impl Bars {
         let capacity = budget.capacity_bytes?;
         let part = |label: &str, bytes: Option<Bytes>, hue| {
             let bytes = bytes.filter(|bytes| *bytes > Bytes::ZERO)?;
-            Some(Segment { label: label.to_owned(), bytes, hue })
+            Some(Segment { label: label.replace('_', " "), bytes, hue })
         };
         let hues = [Hue::Blue, Hue::Green, Hue::Orange, Hue::Purple, Hue::Yellow, Hue::Sky, Hue::Grey];
         let lines = || budget.lines.iter().zip(hues.iter().cycle());
@@ -253,13 +253,14 @@ fn draw_bar(scene: &mut Scene, bar: &Bar, middle: f64, pitch: f64, x: &impl Fn(B
     if let Some(capacity) = bar.capacity {
         scene.line(vec![(x(capacity), upper - 5.0), (x(capacity), lower + 5.0)], ink.limit, 3, false);
     }
-    let (text, colour) = match (bar.capacity, over) {
-        (Some(capacity), Some(_)) => {
-            (format!("{:.1} of {:.1} GiB", sum.as_gib(), capacity.as_gib()), Hue::Vermilion.rgb(mode))
-        }
-        (Some(capacity), None) => (format!("{:.1} of {:.1} GiB", sum.as_gib(), capacity.as_gib()), ink.text),
-        (None, _) => (format!("{:.1} GiB", sum.as_gib()), ink.text),
+    // Sums that differ by little are told with another digit.
+    let close = bar.capacity.is_some_and(|capacity| sum.delta(capacity).magnitude() < Bytes::mib(100));
+    let digits = if close { 2 } else { 1 };
+    let text = match bar.capacity {
+        Some(capacity) => format!("{:.digits$} of {:.digits$} GiB", sum.as_gib(), capacity.as_gib()),
+        None => format!("{:.1} GiB", sum.as_gib()),
     };
+    let colour = if over.is_some() { Hue::Vermilion.rgb(mode) } else { ink.text };
     scene.text((RIGHT + 16.0, middle), Type::new(16.0, colour).bold(), text);
 }
 
