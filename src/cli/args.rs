@@ -66,7 +66,7 @@ pub enum Command {
     /// One snapshot of the cards: memory, who holds it, links, what an engine would see
     Probe(super::commands::probe::ProbeArgs),
     /// The cards live: memory by holder, utilisation, history, processes
-    Top(super::commands::top::TopArgs),
+    Top(Box<super::commands::top::TopArgs>),
     /// Measure this machine's cards, memory and storage, and keep the figures for later plans
     Calibrate(super::commands::calibrate::CalibrateArgs),
     /// What is known beforehand of cards, storage formats and models, and where each figure comes from

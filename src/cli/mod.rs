@@ -5,6 +5,7 @@ mod calibration;
 pub mod commands;
 mod exit;
 mod output;
+mod picture;
 mod resolve;
 
 use std::ffi::OsString;
@@ -32,6 +33,9 @@ pub fn main() -> Exit {
         }
     };
     let mut output = Output::new(&cli.global);
+    if output.format == Format::Csv && !matches!(cli.command, args::Command::Top(_)) {
+        return output.fail(&Problem::usage("`--format csv` is a form of `top --once` alone"));
+    }
     let result = match cli.command {
         args::Command::Plan(ref args) => commands::plan::run(args, &mut output),
         args::Command::Load(ref args) => commands::load::run(args, &mut output),

@@ -19,6 +19,8 @@ pub enum Format {
     Json,
     /// For pull requests and issue trackers.
     Markdown,
+    /// For spreadsheets; `top --once` alone.
+    Csv,
 }
 
 /// A failure: what is wrong, with the thing named; how to repair it; the exit code it ends with.

@@ -281,6 +281,7 @@ mod tests {
             temperature_celsius: Reading::Unsupported,
             power_milliwatts: Reading::Unsupported,
             utilization_percent: Reading::Unsupported,
+            vitals: Default::default(),
         }
     }
 

@@ -13,5 +13,5 @@ pub use fleet::{Fleet, FleetItem, FleetSource, FleetSpec, ParseFleetError};
 pub use host::HostMemory;
 pub use known::{ResolveError, resolve, resolve_snapshot};
 pub use reading::{Absence, Reading};
-pub use snapshot::{CardState, MemoryState, MigInstance, MigMode, PcieLink, PeerLink, ProcessState, Snapshot};
+pub use snapshot::{CardState, MemoryState, MigInstance, MigMode, PcieLink, PeerLink, ProcessState, Snapshot, Vitals};
 pub use visible::{DeviceOrder, SelectError, VisibleDevices};

@@ -53,7 +53,7 @@ pub fn run(args: &CalibrateArgs, output: &mut Output) -> Result<Exit, Problem> {
     let report = CalibrationReport::new(&measured, kept, notes);
     match output.format {
         Format::Json => output.json(&report),
-        Format::Text | Format::Markdown => output.data(&calibration_text(&report)),
+        Format::Text | Format::Markdown | Format::Csv => output.data(&calibration_text(&report)),
     }
     Ok(Exit::Fits)
 }

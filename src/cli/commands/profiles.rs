@@ -60,14 +60,14 @@ pub fn run(args: &ProfilesArgs, output: &mut Output) -> Result<Exit, Problem> {
             let report = list(args, &calibrated(&args.fleet)?)?;
             match output.format {
                 Format::Json => output.json(&report),
-                Format::Text | Format::Markdown => output.data(&profile_list_text(&report)),
+                Format::Text | Format::Markdown | Format::Csv => output.data(&profile_list_text(&report)),
             }
         }
         What::Show(args) => {
             let report = show(args, &calibrated(&args.fleet)?)?;
             match output.format {
                 Format::Json => output.json(&report),
-                Format::Text | Format::Markdown => output.data(&profile_text(&report)),
+                Format::Text | Format::Markdown | Format::Csv => output.data(&profile_text(&report)),
             }
         }
     }

@@ -2,6 +2,7 @@
 
 mod as_log;
 mod calibration_text;
+pub mod chart;
 mod columns;
 mod comparison_text;
 mod diagnosis_markdown;
@@ -15,6 +16,7 @@ pub mod probe_text;
 mod profiles_text;
 mod run_text;
 mod style;
+pub mod top_csv;
 pub mod top_text;
 
 pub use as_log::as_log;
