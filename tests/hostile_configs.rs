@@ -107,6 +107,28 @@ fn stored_architectures_survive_damages_by_reading() {
     assert!(read > 1_000, "only {read} damaged configs were read");
 }
 
+/// Every stored architecture has a plan, or a refusal, on one card and on four, in every engine.
+#[test]
+fn stored_architectures_have_a_plan_or_a_refusal() {
+    let fleet = fleet();
+    for entry in std::fs::read_dir(corpus::data().join("configs")).unwrap() {
+        let path = entry.unwrap().path();
+        let config: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        let Ok(model) = Model::from_config(&config, None) else { continue };
+        for engine in ENGINES {
+            for ranks in [1, 4] {
+                let settings = Settings { tensor_parallel: Some(ranks), ..Settings::default() };
+                let deployment =
+                    Deployment { model: &model, settings: &settings, fleet: &fleet, version: engine.newest() };
+                if let Ok(plan) = engine.plan(&deployment) {
+                    let weights = plan.ranks.first().map_or(0, |rank| rank.tensors.constructed.0);
+                    assert!(weights > 0, "{}: no weights on {ranks} ranks", path.display());
+                }
+            }
+        }
+    }
+}
+
 /// Pointers to all fields down to the second level.
 fn paths(config: &Value) -> Vec<String> {
     let mut found = Vec::new();

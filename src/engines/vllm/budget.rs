@@ -10,7 +10,7 @@ use super::extras::{draft, lora, offload};
 use super::ledger::{Ledger, same_card};
 use super::peaks::{Run, sees_images};
 use super::pool::{Kind, Pool};
-use super::{KvLayout, PageOptions, Release, after_load, eras, options, parallel, refusals, sharding};
+use super::{KvLayout, PageOptions, Release, after_load, deepseek_v4, eras, options, parallel, refusals, sharding};
 use crate::engines::torch_allocator::{self, Allocated};
 use crate::engines::{
     Account, Component, Deployment, EngineError, EnginePlan, Line, RankPlan, RankShard, Settings, ShardTotals, Workload,
@@ -346,6 +346,7 @@ impl<'a> Start<'a> {
         if let Draft::Unknown(why) = &self.draft {
             warnings.push(why.clone());
         }
+        warnings.extend(deepseek_v4::caveat(self.model));
         if options::switch(self.settings, "enable-sleep-mode") {
             warnings.push("asleep at level 1, vLLM keeps the weights in host memory".to_owned());
         }
