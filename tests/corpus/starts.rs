@@ -141,7 +141,8 @@ fn settings(row: &Value) -> Settings {
 /// Plans a row.
 pub fn compare(row: &Value) -> Result<Compared, Skipped> {
     let id = row["model"].as_str().ok_or("no model")?;
-    let mut model = corpus::published_model(id).ok_or("no config")?.map_err(|e| e.to_string())?;
+    let mut model =
+        corpus::published_model(id).ok_or("no config of the model is stored")?.map_err(|e| e.to_string())?;
     let version = version(row).ok_or("no version")?;
     let mut settings = settings(row);
     let method = row["quantization"].as_str();
