@@ -25,6 +25,7 @@ const RULES: &[Rule] = &[
     cap,
     own_ranks,
     other_processes,
+    no_context,
     second_runtime,
     by_stage,
     loading,
@@ -116,6 +117,20 @@ fn other_processes(context: &Context<'_>) -> Option<Judgement> {
     )
 }
 
+/// Not even a context could be made.
+fn no_context(context: &Context<'_>) -> Option<Judgement> {
+    let at_start = context.is_at(&[Stage::Startup]) && context.failure.signal == Signal::DriverOutOfMemory;
+    at_start.then(|| {
+        Judgement::new(
+            Cause::OtherProcessOnGpu,
+            Confidence::Medium,
+            "the first call to the card fails, before this process holds anything on it: others fill it",
+        )
+        .on(context.stage_event)
+        .not(Cause::WeightsDoNotFit, "nothing was loaded yet")
+    })
+}
+
 /// The same process holds most of the card outside of PyTorch.
 fn second_runtime(context: &Context<'_>) -> Option<Judgement> {
     let (beside, total) = (context.allocation.beside_allocator()?, context.total()?);
@@ -142,6 +157,9 @@ fn by_stage(context: &Context<'_>) -> Option<Judgement> {
             (Cause::CudaGraphCapture, "the failure comes while CUDA graphs are captured, after the pool took its share")
         }
         Some(Stage::SamplerWarmup) => (Cause::SamplerWarmup, "the failure comes while the sampler is warmed up"),
+        Some(Stage::KvSizing) => (Cause::NoMemoryLeftForKv, "the failure comes while the KV pool is allocated"),
+        // Without a profile it is the request's own image.
+        Some(Stage::MultimodalProfiling) if context.facts.runs(&["transformers"]) => return None,
         Some(Stage::MultimodalProfiling) => (
             Cause::MultimodalProfiling,
             "the failure comes while the largest images are run through the vision encoder",
