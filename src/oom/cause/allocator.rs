@@ -102,6 +102,11 @@ fn other_processes(context: &Context<'_>) -> Option<Judgement> {
     if numbers.is_short() == Some(false) {
         return None;
     }
+    // Nor would the block fit without them.
+    let requested = numbers.requested.unwrap_or_default();
+    if numbers.free.unwrap_or_default() + held < requested {
+        return None;
+    }
     let total = numbers.total?;
     let own = numbers.process.or(numbers.reserved())?;
     Some(
@@ -369,6 +374,10 @@ fn contradiction(context: &Context<'_>) -> Option<Judgement> {
 /// One tensor of a good part of the card.
 fn large_block(context: &Context<'_>) -> Option<Judgement> {
     let numbers = &context.allocation;
+    if numbers.requested.is_none() && context.is_at(PEAKS) {
+        let why = "the failure comes in a forward pass; the message holds no numbers";
+        return Some(Judgement::new(Cause::ActivationOrLogitsPeak, Confidence::Low, why).on(context.stage_event));
+    }
     let requested = numbers.requested?;
     let share = numbers.share_requested();
     let at_peak = context.is_at(PEAKS);

@@ -511,7 +511,8 @@ fn divisors(context: &Context<'_>) -> Vec<Repair> {
     let fits: Vec<u32> = (1..=ranks.saturating_sub(1).min(LARGEST_DEGREE))
         .filter(|n| heads > 0 && heads.is_multiple_of(u64::from(*n)))
         .collect();
-    let best = fits.last().copied().unwrap_or(1);
+    // Powers of two divide vocabularies and key/value heads too, more often than other divisors.
+    let best = fits.iter().rev().find(|n| n.is_power_of_two()).copied().unwrap_or(1);
     let all: Vec<String> = fits.iter().map(ToString::to_string).collect();
     vec![
         new(
