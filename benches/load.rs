@@ -1,7 +1,9 @@
 //! How fast a checkpoint reaches its cards, beside what the machine allows.
 //!
-//! `cargo bench --bench load` writes a synthetic checkpoint (2 GB; `SHARDFIT_BENCH_GB`, `SHARDFIT_BENCH_DIR`), keeps it in the page cache, and loads
-//! it onto cards of host memory at TP 1, 2, 4, 8 and, where a CUDA driver answers, onto its first card. Beside that: `cp` of the same files, a
+//! `benches/load.sh` runs this beside the program itself and other loaders, on a checkpoint of its own.
+//!
+//! `cargo bench --bench load` writes a synthetic checkpoint (2 GB; `SHARDFIT_BENCH_GB`, `SHARDFIT_BENCH_DIR`; or measures the limits alone on the
+//! files of `SHARDFIT_BENCH_FILES`), keeps it in the page cache, and loads it onto cards of host memory at TP 1, 2, 4, 8 and, where a CUDA driver answers, onto its first card. Beside that: `cp` of the same files, a
 //! memory copy, and the bus from pinned memory. Each figure is the best of three; runs alternate, so that a slow moment of the machine
 //! does not fall on one of them alone.
 #![allow(
@@ -23,7 +25,7 @@ use shardfit::loader::staging::StagingBuffer;
 use shardfit::loader::{LoadOptions, Progress, Unobserved, Verify, load};
 use shardfit::model::Part;
 use shardfit::placement::{
-    Destination, FileRange, PlacedTensor, Placement, RankPlacement, SourceFile, SourceRead, StridedCopy,
+    Destination, FileRange, PlacedTensor, Placement, RankPlacement, RankPool, SourceFile, SourceRead, StridedCopy,
 };
 use shardfit::units::{Bytes, DType};
 
@@ -36,6 +38,9 @@ fn main() {
     if !std::env::args().any(|argument| argument == "--bench") {
         // `cargo test --all-targets` runs this too, without asking for a measurement.
         return;
+    }
+    if let Some(folder) = std::env::var_os("SHARDFIT_BENCH_FILES") {
+        return limits_of(Path::new(&folder));
     }
     let gigabytes: f64 = std::env::var("SHARDFIT_BENCH_GB").map_or(2.0, |text| text.parse().unwrap());
     let folder = std::env::var_os("SHARDFIT_BENCH_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
@@ -81,6 +86,68 @@ fn main() {
     }
 }
 
+/// What the machine allows on files that are there: one row a limit, name and GB/s apart by a tab.
+fn limits_of(folder: &Path) {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "safetensors") {
+            let size = Bytes(path.metadata().unwrap().len());
+            files.push(SourceFile { path, size });
+        }
+    }
+    let readers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(8);
+    let rows: [(&str, &dyn Fn() -> f64); 4] = [
+        ("read, one thread", &|| read_files(&files)),
+        ("memory copy, resident", &|| memory_copy(1 << 30)),
+        ("memory copy, fresh memory", &|| fresh_copy(1 << 30)),
+        ("one read + one copy, all readers", &|| read_and_copy(&files, readers)),
+    ];
+    for (name, run) in rows {
+        let best = (0..RUNS).map(|_| run()).fold(0.0_f64, f64::max);
+        println!("{name}\t{best:.2}");
+    }
+}
+
+/// Every byte read into a buffer that stays in the core's cache and copied to fresh memory in huge pages, by as many threads as a load has:
+/// what no load onto host memory can beat.
+fn read_and_copy(files: &[SourceFile], readers: usize) -> f64 {
+    const PIECE: u64 = 1 << 20;
+    const REGION: u64 = 8 << 20;
+    let regions: Vec<(usize, u64)> = files
+        .iter()
+        .enumerate()
+        .flat_map(|(index, file)| (0..file.size.0).step_by(REGION as usize).map(move |offset| (index, offset)))
+        .collect();
+    let open: Vec<File> = files.iter().map(|file| File::open(&file.path).unwrap()).collect();
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let started = Instant::now();
+    let held: Vec<_> = std::thread::scope(|scope| {
+        let reader = || {
+            let mut buffer = vec![0; PIECE as usize];
+            let mut held = Vec::new();
+            while let Some(&(file, offset)) = regions.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
+                let mut target = memmap2::MmapMut::map_anon(REGION as usize).unwrap();
+                let _ = target.advise(memmap2::Advice::HugePage);
+                let end = files[file].size.0.min(offset + REGION);
+                for at in (offset..end).step_by(PIECE as usize) {
+                    let len = PIECE.min(end - at) as usize;
+                    std::os::unix::fs::FileExt::read_exact_at(&open[file], &mut buffer[..len], at).unwrap();
+                    let into = (at - offset) as usize;
+                    target[into..into + len].copy_from_slice(&buffer[..len]);
+                }
+                held.push(target);
+            }
+            held
+        };
+        let threads: Vec<_> = (0..readers).map(|_| scope.spawn(reader)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let rate = rate(files.iter().map(|file| file.size.0).sum(), started);
+    drop(held);
+    rate
+}
+
 /// Files of layers' worth of matrices, random enough that nothing compresses them away.
 fn write_files(folder: &Path, gigabytes: f64) -> Vec<SourceFile> {
     let layer = layer_bytes();
@@ -120,6 +187,7 @@ fn placement(files: &[SourceFile], ranks: usize, devices: &[usize]) -> Placement
         device,
         arena: Bytes::ZERO,
         tensors: Vec::new(),
+        pool: RankPool::default(),
     };
     let mut placed: Vec<_> = devices.iter().enumerate().map(rank).collect();
     let mut reads = Vec::new();
@@ -179,7 +247,7 @@ fn placement(files: &[SourceFile], ranks: usize, devices: &[usize]) -> Placement
 
 fn run_load(placement: &Placement, cards: &dyn Cards) -> f64 {
     let options = LoadOptions { verify: Verify::None, ..LoadOptions::default() };
-    let outcome = load(placement, cards, &Disk, &options, &Progress::new(placement), &Unobserved).unwrap();
+    let outcome = load(placement, cards, &Disk::default(), &options, &Progress::new(placement), &Unobserved).unwrap();
     outcome.gigabytes_per_second().unwrap()
 }
 

@@ -7,7 +7,7 @@ mod shards;
 
 use serde_json::Value;
 use shardfit::engines::torch_allocator::{replay, without_reuse};
-use shardfit::engines::vllm::{Release, sharding};
+use shardfit::engines::vllm::{Release, after_load, sharding};
 use shardfit::model::Model;
 use shardfit::sharding::{Layout, Rank, RankTensor, shard};
 
@@ -18,6 +18,7 @@ fn tensors(model: &Model, row: &Value, pp_rank: u32, dtype: &str) -> Option<Vec<
     let dtype = dtype.parse().unwrap();
     let mut rules = sharding::rules(model, layout, dtype, None, release).ok()?;
     rules.generated.extend(sharding::batch_buffers(model, 8192, dtype, release));
+    rules.generated.extend(after_load::expert_workspaces(model, layout, &shards::h100()));
     shard(model, layout, &rules, Rank { tp_rank: 0, pp_rank }).ok()
 }
 
@@ -43,9 +44,8 @@ fn blocks_of_every_rank_are_exact() {
             ours => wrong.push(format!("{}: {}", place(&row), ours as i64 - expected as i64)),
         }
     }
-    // Open: lock words of quantised Mixtral, and one size each of Qwen 3.5 and its like, whose order of construction is not known.
-    assert!(wrong.len() <= 16, "{} wrong, {exact} exact:\n{}", wrong.len(), wrong.join("\n"));
-    assert!(exact >= 1178, "only {exact} rows were compared");
+    assert!(wrong.is_empty(), "{} wrong, {exact} exact:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(exact >= 1199, "only {exact} rows were compared");
 }
 
 /// "Model loading took": blocks and segments after the replay of a whole construction, to the byte.
@@ -69,7 +69,10 @@ fn model_loading_took_is_exact() {
             wrong.push(format!("{}: {differences:?}", place(&row)));
         }
     }
-    // Open: BLOOM's slopes, and segments of the largest Qwen 2.5 VL.
-    assert!(wrong.len() <= 6, "{} wrong, {exact} exact:\n{}", wrong.len(), wrong.join("\n"));
-    assert!(exact >= 132, "only {exact} rows were compared");
+    // BLOOM's slopes, one block a layer, are in the rows above and not in these. Of the largest Qwen 2.5 VL on four ranks the small pool
+    // has a gap, and so a segment more than is assumed.
+    let open: Vec<_> =
+        wrong.iter().filter(|row| !row.contains("bloom-7b1") && !row.ends_with("(0, -2097152)")).collect();
+    assert!(open.is_empty() && wrong.len() <= 5, "{} wrong, {exact} exact:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(exact >= 133, "only {exact} rows were compared");
 }

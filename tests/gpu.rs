@@ -64,6 +64,60 @@ fn the_checkpoint_is_on_the_card() {
     }
 }
 
+/// The whole plan on the card, read around the page cache and compared by checksum: the driver, NVML and the plan tell one story.
+#[test]
+#[ignore = "needs a CUDA device"]
+fn the_whole_plan_is_on_the_card() {
+    let plan = ["--with", "all", "--verify", "checksum", "--gpu-memory-utilization", "0.5"];
+    let report = report(0, &[&["load", MODEL, "--device", "cuda"][..], &plan].concat());
+    for line in report["reconciliation"].as_array().unwrap() {
+        assert_ne!(line["status"], "disagrees", "{line}");
+    }
+    let used = |name: &str| phase(&report, 0, name)["driver_used_bytes"].as_u64().unwrap();
+    let rank = &report["ranks"][0];
+    let pool = rank["kv_cache_bytes"].as_u64().unwrap();
+    assert!(used("kv") - used("verified") >= pool && used("peak") > used("kv"));
+    assert_eq!(used("freed"), used("context"), "everything is given back");
+}
+
+/// Models that are not here, at the sizes of a plan: what NVML counts at the peak is what was predicted, within one per cent.
+#[test]
+#[ignore = "needs a CUDA device"]
+fn rehearsals_are_predicted_to_the_per_cent() {
+    let models = [
+        "Qwen/Qwen2.5-0.5B-Instruct",
+        "Qwen/Qwen2.5-1.5B-Instruct",
+        "Qwen/Qwen2.5-3B-Instruct",
+        "Qwen/Qwen2.5-7B-Instruct",
+        "Qwen/Qwen3-8B",
+        "microsoft/Phi-3.5-mini-instruct",
+    ];
+    for model in models {
+        let load = ["load", model, "--synthetic", "--device", "cuda", "--with", "all", "--tolerance", "1%"];
+        let report = report(0, &[&load[..], &["--gpu-memory-utilization", "0.6", "--max-model-len", "4096"]].concat());
+        let bytes = |value: &Value| value.as_u64().unwrap();
+        let rank = &report["ranks"][0];
+        let predicted: u64 =
+            ["predicted_bytes", "kv_cache_bytes", "workspace_bytes"].iter().map(|field| bytes(&rank[*field])).sum();
+        let used = |name: &str| bytes(&phase(&report, 0, name)["nvml_used_bytes"]);
+        let observed = used("peak") - used("context");
+        let off = observed.abs_diff(predicted) as f64 / predicted as f64;
+        assert!(off <= 0.01, "{model}: {predicted} predicted, {observed} observed");
+    }
+}
+
+/// Calibration finds what a card of this kind is known for.
+#[test]
+#[ignore = "needs a CUDA device"]
+fn the_card_is_measured() {
+    let report = report(0, &["calibrate", "--dry-run", "--read", MODEL, "--devices", "0"]);
+    let card = &report["cards"][0];
+    assert_eq!(card["granularity_bytes"], 2 << 20, "{card}");
+    let context = card["bare_context_bytes"].as_u64().unwrap();
+    assert!((50 << 20..2_u64 << 30).contains(&context), "{card}");
+    assert!(card["to_card_gigabytes_per_second"].as_f64().unwrap() > 1.0, "{card}");
+}
+
 /// What the plan says of a card is what NVML says of it.
 #[test]
 #[ignore = "needs a CUDA device"]

@@ -98,8 +98,8 @@ fn four_ranks_on_four_cards() {
         assert!(phase(&report, card, "before")["driver_used_bytes"].is_null(), "there is no context to ask in");
     }
     for line in report["reconciliation"].as_array().unwrap() {
-        let expected = if line["line"] == "weights as constructed" { "agrees" } else { "not_exercised" };
-        assert_eq!(line["status"], expected, "{line}");
+        let made = line["line"] == "weights as constructed" || line["line"] == "unexplained";
+        assert_eq!(line["status"], if made { "agrees" } else { "not_exercised" }, "{line}");
     }
 }
 
@@ -111,7 +111,7 @@ fn the_same_on_a_terminal() {
     let shown = text(&output.stdout);
     assert!(shown.starts_with("confirmed"), "{shown}");
     for card in 0..4 {
-        assert_eq!(shown.matches(&format!("cuda:{card} ")).count(), 3, "a rank, its weights, its context: {shown}");
+        assert_eq!(shown.matches(&format!("cuda:{card} ")).count(), 4, "rank, weights, context, what is left: {shown}");
     }
     assert!(shown.contains("the CUDA driver shows 4 cards"), "{shown}");
     bench.assert_everything_returned();
@@ -290,12 +290,17 @@ fn a_flipped_bit_is_found() {
     let copies = counted.used().processes.iter().map(|process| process.units[1].copies).sum();
     let flip = Fault::FlipBit { card: 1, after_copies: copies, offset: 100_000, bit: 5 };
 
-    let bench = Bench::new(four_cards().fault(flip.clone()));
-    let found = report(&bench, 4, &["load", MODEL, "--tp", "2", "--verify", "full"]);
-    let failure = &found["failure"];
-    assert_eq!((&found["confirmed"], &failure["rank"]), (&json!(false), &json!(1)), "{failure}");
-    let message = failure["message"].as_str().unwrap();
-    assert!(message.contains("rank 1") && message.contains("tensor"), "{message}");
+    let mut words = Vec::new();
+    for verify in ["full", "checksum"] {
+        let bench = Bench::new(four_cards().fault(flip.clone()));
+        let found = report(&bench, 4, &["load", MODEL, "--tp", "2", "--verify", verify]);
+        let failure = &found["failure"];
+        assert_eq!((&found["confirmed"], &failure["rank"]), (&json!(false), &json!(1)), "{failure}");
+        let message = failure["message"].as_str().unwrap();
+        assert!(message.contains("rank 1") && message.contains("tensor") && message.contains("at byte"), "{message}");
+        words.push(message.to_owned());
+    }
+    assert_eq!(words[0], words[1], "both name the same byte");
     // Who compares nothing finds nothing, and does not claim to.
     let unseen = report(&Bench::new(four_cards().fault(flip)), 0, &["load", MODEL, "--tp", "2", "--verify", "none"]);
     assert!(unseen["verification"]["verified"].is_null());
@@ -323,7 +328,7 @@ fn a_truncated_checkpoint_touches_no_card() {
 #[test]
 fn a_signal_frees_everything() {
     for signal in ["INT", "TERM"] {
-        let bench = Bench::new(four_cards().fault(Fault::SlowNvml { millis: 25 }));
+        let bench = Bench::new(four_cards().fault(Fault::SlowNvml { millis: 8 }));
         let mut command = bench.command();
         command.current_dir(env!("CARGO_MANIFEST_DIR")).args(["load", MODEL, "--tp", "4", "--format", "json"]);
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

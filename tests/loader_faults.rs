@@ -13,12 +13,12 @@ mod loader_support;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use shardfit::loader::device::{
     Arena, Cards, Device, DeviceError, DeviceIdentity, DeviceKind, DeviceMemory, DriverCode, HostCards, Runs, Transfer,
 };
-use shardfit::loader::reader::{Disk, FileStamp, OpenFile, ReadError, Storage};
+use shardfit::loader::reader::{Disk, FileStamp, Io, OpenFile, ReadError, Storage};
 use shardfit::loader::staging::{StagingBuffer, StagingMemory};
 use shardfit::loader::{
     LoadError, LoadFailure, LoadOptions, LoadOutcome, Observer, Phase, Progress, Unobserved, Verify, load,
@@ -72,10 +72,14 @@ struct FailingFile {
 
 impl Storage for Failing {
     fn open(&self, path: &Path) -> io::Result<Box<dyn OpenFile>> {
-        Ok(Box::new(FailingFile { inner: Disk.open(path)?, wrong: self.wrong, reads: Arc::clone(&self.reads) }))
+        Ok(Box::new(FailingFile {
+            inner: Disk::default().open(path)?,
+            wrong: self.wrong,
+            reads: Arc::clone(&self.reads),
+        }))
     }
     fn stamp(&self, path: &Path) -> io::Result<FileStamp> {
-        Disk.stamp(path)
+        Disk::default().stamp(path)
     }
 }
 
@@ -135,18 +139,70 @@ fn files_that_changed_since_their_headers_were_read_are_refused() {
     let path = &fixture.placement.files[1].path;
     let data = std::fs::read(path).unwrap();
     std::fs::write(path, &data[..data.len() - 10]).unwrap();
-    let failure = load_from(&fixture, &Disk).unwrap_err();
+    let failure = load_from(&fixture, &Disk::default()).unwrap_err();
     assert!(
         matches!(&failure.error, LoadError::Read(ReadError::Size { path: named, .. }) if named == path),
         "{failure}"
     );
     assert_eq!(failure.outcome.reached, [], "no card was touched");
     std::fs::remove_file(path).unwrap();
-    let failure = load_from(&fixture, &Disk).unwrap_err();
+    let failure = load_from(&fixture, &Disk::default()).unwrap_err();
     assert!(
         matches!(&failure.error, LoadError::Read(ReadError::Open { path: named, .. }) if named == path),
         "{failure}"
     );
+}
+
+/// Storage that takes whole pages alone into memory that begins at a page, as reads around the page cache must be; the comparison's short
+/// samples may be anything.
+struct WholePages;
+
+struct WholePagesFile(Box<dyn OpenFile>);
+
+impl Storage for WholePages {
+    fn open(&self, path: &Path) -> io::Result<Box<dyn OpenFile>> {
+        Ok(Box::new(WholePagesFile(Disk::BUFFERED.open(path)?)))
+    }
+    fn stamp(&self, path: &Path) -> io::Result<FileStamp> {
+        Disk::BUFFERED.stamp(path)
+    }
+}
+
+impl OpenFile for WholePagesFile {
+    fn stamp(&self) -> io::Result<FileStamp> {
+        self.0.stamp()
+    }
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let whole = |n: usize| n.is_multiple_of(4096);
+        assert!(whole(buffer.as_ptr().addr()) && whole(buffer.len()) && offset.is_multiple_of(4096));
+        self.0.read_at(buffer, offset)
+    }
+    fn is_direct(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn direct_reads_are_of_whole_pages_and_bring_the_same_bytes() {
+    let fixture = tensor_parallel(2, &[0, 1]);
+    let outcome = load_from(&fixture, &WholePages).unwrap();
+    assert_eq!(outcome.direct_files, (2, 2));
+    assert!(outcome.ranks.iter().all(|rank| rank.placed == rank.expected && rank.compared == rank.placed));
+}
+
+#[test]
+fn every_way_of_reading_brings_the_same_bytes() {
+    let fixture = tensor_parallel(2, &[0, 1]);
+    for io in [Io::Auto, Io::Buffered, Io::Direct] {
+        match load_from(&fixture, &Disk { io }) {
+            Ok(outcome) => assert!(outcome.ranks.iter().all(|rank| rank.compared == rank.expected), "{io:?}"),
+            // Memory file systems have no direct I/O; they must say so, and only where it was demanded.
+            Err(failure) => {
+                assert_eq!(io, Io::Direct, "{failure}");
+                assert!(failure.to_string().contains("direct I/O"), "{failure}");
+            }
+        }
+    }
 }
 
 /// Does something to the files when a step ends.
@@ -162,7 +218,7 @@ impl<F: Fn() + Sync> Observer for At<F> {
 
 fn meddle(fixture: &Fixture, at: Phase, what: impl Fn() + Sync) -> Box<LoadFailure> {
     let placement = &fixture.placement;
-    load(placement, &cards(), &Disk, &options(), &Progress::new(placement), &At(at, what)).unwrap_err()
+    load(placement, &cards(), &Disk::default(), &options(), &Progress::new(placement), &At(at, what)).unwrap_err()
 }
 
 #[test]
@@ -216,13 +272,15 @@ fn a_file_written_to_after_the_load_is_no_fault_of_the_card() {
 
 #[test]
 fn cancelling_at_any_step_frees_everything() {
-    for at in [Phase::Checked, Phase::Opened, Phase::Allocated, Phase::Loaded, Phase::Verified] {
+    for at in
+        [Phase::Checked, Phase::Opened, Phase::Allocated, Phase::Loaded, Phase::Verified, Phase::Pooled, Phase::Peak]
+    {
         let fixture = tensor_parallel(2, &[0, 1]);
         let options = options();
         let cancel = Arc::clone(&options.cancel);
         let observer = At(at, move || cancel.store(true, Ordering::Relaxed));
         let progress = Progress::new(&fixture.placement);
-        let failure = load(&fixture.placement, &cards(), &Disk, &options, &progress, &observer).unwrap_err();
+        let failure = load(&fixture.placement, &cards(), &Disk::default(), &options, &progress, &observer).unwrap_err();
         assert!(matches!(failure.error, LoadError::Cancelled), "{failure}");
         assert!(
             failure.outcome.reached.ends_with(&[at, Phase::Freed, Phase::Released]),
@@ -232,6 +290,65 @@ fn cancelling_at_any_step_frees_everything() {
         let freed = |device: &shardfit::loader::DeviceOutcome| device.at(Phase::Freed).unwrap().used() == Bytes::ZERO;
         assert!(failure.outcome.devices.iter().all(freed));
     }
+}
+
+/// Storage that tells the load to stop while it reads.
+struct StopsAt {
+    nth: u64,
+    reads: Arc<AtomicU64>,
+    cancel: Arc<AtomicBool>,
+}
+
+struct StopsAtFile {
+    inner: Box<dyn OpenFile>,
+    nth: u64,
+    reads: Arc<AtomicU64>,
+    cancel: Arc<AtomicBool>,
+}
+
+impl Storage for StopsAt {
+    fn open(&self, path: &Path) -> io::Result<Box<dyn OpenFile>> {
+        let (reads, cancel) = (Arc::clone(&self.reads), Arc::clone(&self.cancel));
+        Ok(Box::new(StopsAtFile { inner: Disk::BUFFERED.open(path)?, nth: self.nth, reads, cancel }))
+    }
+    fn stamp(&self, path: &Path) -> io::Result<FileStamp> {
+        Disk::BUFFERED.stamp(path)
+    }
+}
+
+impl OpenFile for StopsAtFile {
+    fn stamp(&self) -> io::Result<FileStamp> {
+        self.inner.stamp()
+    }
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        if self.reads.fetch_add(1, Ordering::Relaxed) == self.nth {
+            self.cancel.store(true, Ordering::Relaxed);
+        }
+        self.inner.read_at(buffer, offset)
+    }
+}
+
+#[test]
+fn cancelling_at_any_read_frees_everything() {
+    let fixture = tensor_parallel(2, &[0, 1]);
+    let mut nth = 0;
+    loop {
+        let options = options();
+        let storage = StopsAt { nth, reads: Arc::default(), cancel: Arc::clone(&options.cancel) };
+        let cards = cards();
+        let progress = Progress::new(&fixture.placement);
+        let result = load(&fixture.placement, &cards, &storage, &options, &progress, &Unobserved);
+        for card in 0..2 {
+            assert_eq!(cards.open(card).unwrap().memory().unwrap().used(), Bytes::ZERO, "read {nth}");
+        }
+        match result {
+            Err(failure) => assert!(matches!(failure.error, LoadError::Cancelled), "{failure}"),
+            Ok(_) => break,
+        }
+        nth += 1;
+        assert!(nth < 10_000, "a load has an end");
+    }
+    assert!(nth > 10, "only {nth} reads were tried");
 }
 
 /// What a card does wrong.
@@ -358,8 +475,13 @@ impl Arena for LyingArena {
 }
 
 fn load_onto(placement: &Placement, lie: Lie) -> Result<LoadOutcome, Box<LoadFailure>> {
+    load_verified(placement, lie, Verify::Full)
+}
+
+fn load_verified(placement: &Placement, lie: Lie, verify: Verify) -> Result<LoadOutcome, Box<LoadFailure>> {
     let cards = Lying { inner: cards(), lie, arenas: Arc::default(), transfers: Arc::default() };
-    load(placement, &cards, &Disk, &options(), &Progress::new(placement), &Unobserved)
+    let options = LoadOptions { verify, ..options() };
+    load(placement, &cards, &Disk::default(), &options, &Progress::new(placement), &Unobserved)
 }
 
 #[test]
@@ -368,13 +490,32 @@ fn a_flipped_bit_anywhere_is_found_and_named() {
     let placement = &fixture.placement;
     for (index, tensor) in placement.ranks[1].tensors.iter().enumerate() {
         // First byte, last byte (padding, in some), and one in the middle.
-        for within in [0, tensor.bytes.0 / 2 + 1, tensor.bytes.0 - 1] {
-            let failure = load_onto(placement, Lie::Bit { arena: 1, offset: tensor.offset + within }).unwrap_err();
+        let places = [0, tensor.bytes.0 / 2 + 1, tensor.bytes.0 - 1];
+        for (within, verify) in
+            places.into_iter().flat_map(|within| [(within, Verify::Full), (within, Verify::Checksum)])
+        {
+            let lie = Lie::Bit { arena: 1, offset: tensor.offset + within };
+            let failure = load_verified(placement, lie, verify).unwrap_err();
             let LoadError::Mismatch { first, differing } = &failure.error else { panic!("{failure}") };
             assert_eq!((first.rank, &first.tensor, first.offset, *differing), (1, &tensor.name, within, 1));
             let expected = fixture.expected[1][index].1[within as usize];
             assert_eq!((first.expected, first.found), (expected, expected ^ 0x04));
         }
+    }
+}
+
+#[test]
+fn checksums_read_no_file_again() {
+    let fixture = tensor_parallel(2, &[0, 1]);
+    let placement = &fixture.placement;
+    let options = LoadOptions { verify: Verify::Checksum, ..options() };
+    for pack_below in [0, u64::MAX] {
+        let options = LoadOptions { pack_below: Some(pack_below), ..options.clone() };
+        let progress = Progress::new(placement);
+        let outcome = load(placement, &cards(), &Disk::default(), &options, &progress, &Unobserved).unwrap();
+        let tensors: Bytes = placement.ranks.iter().flat_map(|rank| &rank.tensors).map(|tensor| tensor.bytes).sum();
+        let verification = outcome.verification.unwrap();
+        assert_eq!((verification.compared, verification.read_again), (tensors, Bytes::ZERO), "zeros are read back too");
     }
 }
 

@@ -92,7 +92,8 @@ fn steps_are_told_in_order_and_progress_ends_complete() {
     let progress = Progress::new(&fixture.placement);
     assert_eq!(progress.snapshot().ended, None);
     let steps = Steps(Mutex::default());
-    let outcome = load(&fixture.placement, &cards(2), &Disk, &LoadOptions::default(), &progress, &steps).unwrap();
+    let outcome =
+        load(&fixture.placement, &cards(2), &Disk::default(), &LoadOptions::default(), &progress, &steps).unwrap();
     assert_eq!(*steps.0.lock().unwrap(), Phase::ALL);
     assert_eq!(outcome.reached, Phase::ALL);
     let end = progress.snapshot();

@@ -54,6 +54,102 @@ fn totals_by(model: &Model, tp: u32, gpu: &str, version: &str) -> ShardTotals {
     ShardTotals::new(tensors, changes)
 }
 
+/// Bytes that the files hold of one matrix of 2048 inputs and 1024 outputs, with all that belongs to it.
+fn stored_bytes(quantization: Value) -> u64 {
+    let own = |name: &str| name.starts_with("model.layers.{}.mlp.down_proj.");
+    let model = model(quantization);
+    model.tensors().iter().filter(|t| own(&t.name)).map(|t| t.dtype.unwrap().size(t.elements()).0).sum()
+}
+
+/// Every format's bytes on one matrix, by the shapes its own documentation gives.
+#[test]
+fn each_format_has_its_exact_bytes() {
+    const N: u64 = 2048 * 1024;
+    let (scales, words) = (16 * 1024 * 2, |bits: u64| 16 * 1024 / 32 * bits * 4);
+    let gptq =
+        |bits: u64| json!({"quant_method": "gptq", "bits": bits, "group_size": 128, "desc_act": false, "sym": true});
+    let gptq_bytes = |bits: u64| N / 32 * bits * 4 + 4 * 2048 + scales + words(bits);
+    let packed = |weights: Value, format: &str| {
+        json!({"quant_method": "compressed-tensors", "format": format, "ignore": ["lm_head"],
+            "config_groups": {"g": {"targets": ["Linear"], "weights": weights, "input_activations": null}}})
+    };
+    let int4 = json!({"num_bits": 4, "type": "int", "symmetric": true, "strategy": "group", "group_size": 128});
+    let int8 = json!({"num_bits": 8, "type": "int", "symmetric": true, "strategy": "channel"});
+    let float8 = json!({"num_bits": 8, "type": "float", "symmetric": true, "strategy": "channel"});
+    let double = |nested: bool| {
+        json!({"quant_method": "bitsandbytes", "load_in_4bit": true, "bnb_4bit_quant_type": "nf4",
+            "bnb_4bit_use_double_quant": nested})
+    };
+    let hqq = |bits: u64| json!({"quant_method": "hqq", "quant_config": {"weight_quant_params": {"nbits": bits, "group_size": 64}}});
+    let cases = [
+        ("plain", Value::Null, 2 * N),
+        // Words of eight weights; a scale and a packed zero point for 128.
+        (
+            "AWQ",
+            json!({"quant_method": "awq", "bits": 4, "group_size": 128, "zero_point": true}),
+            N / 2 + scales + words(4),
+        ),
+        ("GPTQ 2", gptq(2), gptq_bytes(2)),
+        ("GPTQ 3", gptq(3), gptq_bytes(3)),
+        ("GPTQ 4", gptq(4), gptq_bytes(4)),
+        ("GPTQ 8", gptq(8), gptq_bytes(8)),
+        (
+            "AutoRound",
+            json!({"quant_method": "auto-round", "bits": 4, "group_size": 128, "sym": true,
+                "packing_format": "auto_round:auto_gptq"}),
+            gptq_bytes(4),
+        ),
+        // Two 64-bit numbers remember the shape.
+        ("W4A16", packed(int4, "pack-quantized"), N / 2 + scales + 16),
+        ("W8A8 int", packed(int8, "int-quantized"), N + 1024 * 4),
+        ("W8A8 float", packed(float8, "float-quantized"), N + 1024 * 4),
+        ("FP8 dynamic", json!({"quant_method": "fp8", "activation_scheme": "dynamic"}), N + 4),
+        ("FP8 static", json!({"quant_method": "fp8", "activation_scheme": "static"}), N + 8),
+        ("FP8 blocks", json!({"quant_method": "fp8", "weight_block_size": [128, 128]}), N + 16 * 8 * 4),
+        ("FBGEMM", json!({"quant_method": "fbgemm_fp8", "activation_scale_ub": 1200.0}), N + 1024 * 4),
+        // Half a byte a weight, a float8 scale for 16, one for all and one for activations.
+        (
+            "NVFP4",
+            json!({"quant_method": "modelopt", "quant_algo": "NVFP4", "group_size": 16, "ignore": ["lm_head"]}),
+            N / 2 + N / 16 + 8,
+        ),
+        ("NF4", double(false), N / 2 + N / 64 * 4 + 64),
+        // Scales of 64 weights in a byte each, those of 256 scales in four; a table of each.
+        ("NF4 double", double(true), N / 2 + N / 64 + 64 + N / 64 / 256 * 4 + 1024),
+        // One byte says how rows lie.
+        ("LLM.int8", json!({"quant_method": "bitsandbytes", "load_in_8bit": true}), N + 1024 * 4 + 1),
+        ("HQQ 4", hqq(4), N / 2 + N / 64 * 4),
+        ("HQQ 8", hqq(8), N + N / 64 * 4),
+        ("TorchAO int4", json!({"quant_method": "torchao", "quant_type": "int4_weight_only"}), N / 2 + 16 * 1024 * 4),
+        ("TorchAO int8", json!({"quant_method": "torchao", "quant_type": "int8_weight_only"}), N + 1024 * 2),
+    ];
+    for (name, quantization, bytes) in cases {
+        assert_eq!(stored_bytes(quantization), bytes, "{name}");
+    }
+}
+
+/// A release refuses what it has no kernel for, in its words.
+#[test]
+fn widths_and_methods_without_a_kernel_are_refused() {
+    let refusal = |quantization: Value, version: &str| {
+        let model = model(quantization);
+        let error = built_by(&model, 1, version).unwrap_err();
+        shardfit::engines::vllm::refusals::does_not_divide(&error, &model).to_string()
+    };
+    let awq = json!({"quant_method": "awq", "bits": 3, "group_size": 128});
+    assert_eq!(refusal(awq, V0_11), "Currently, only 4-bit weight quantization is supported for AWQ, but got 3 bits.");
+    let hqq = json!({"quant_method": "hqq", "quant_config": {"weight_quant_params": {"nbits": 4, "group_size": 64}}});
+    assert!(built_by(&model(hqq.clone()), 1, V0_11).is_ok());
+    assert_eq!(refusal(hqq, "0.25.1"), "Unknown quantization method: hqq.");
+    let stored = json!({"quant_method": "bitsandbytes", "load_in_4bit": true});
+    assert!(built_by(&model(stored.clone()), 1, "0.25.1").is_ok());
+    assert_eq!(refusal(stored, "0.33.0"), "Unknown quantization method: bitsandbytes.");
+    // Eight ranks have 128 inputs of `o_proj` each, half a group.
+    let awq = model(json!({"quant_method": "awq", "bits": 4, "group_size": 256}));
+    let error = built_by(&awq, 8, V0_11).unwrap_err();
+    assert!(matches!(error, ShardError::Quantization { input: true, features: 128, unit: 256, .. }), "{error}");
+}
+
 #[test]
 fn fused_modules_have_one_scale_a_matrix_until_they_are_loaded() {
     let model = model(json!({"quant_method": "fp8", "activation_scheme": "static"}));

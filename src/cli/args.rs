@@ -66,7 +66,11 @@ pub enum Command {
     /// One snapshot of the cards: memory, who holds it, links, what an engine would see
     Probe(super::commands::probe::ProbeArgs),
     /// The cards live: memory by holder, utilisation, history, processes
-    Top(super::commands::top::TopArgs),
+    Top(Box<super::commands::top::TopArgs>),
+    /// Measure this machine's cards, memory and storage, and keep the figures for later plans
+    Calibrate(super::commands::calibrate::CalibrateArgs),
+    /// What is known beforehand of cards, storage formats and models, and where each figure comes from
+    Profiles(super::commands::profiles::ProfilesArgs),
     /// What a log of a failure says: which card, which allocation, why, and what repairs it
     Diagnose(Box<super::commands::diagnose::DiagnoseArgs>),
     /// Start an engine, watch its cards and its log, and explain its end
@@ -85,6 +89,9 @@ pub struct FleetFlags {
     /// messages that `diagnose` knows
     #[arg(long, value_name = "FOLDER")]
     pub profile_dir: Option<PathBuf>,
+    /// Leave aside what `calibrate` measured on this machine
+    #[arg(long)]
+    pub no_calibration: bool,
 }
 
 /// Which engine, and how it is set. Long names of the engines' own flags are aliases.

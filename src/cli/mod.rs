@@ -1,9 +1,11 @@
 //! The command line: arguments in, exit code out.
 
 pub mod args;
+mod calibration;
 pub mod commands;
 mod exit;
 mod output;
+mod picture;
 mod resolve;
 
 use std::ffi::OsString;
@@ -31,19 +33,25 @@ pub fn main() -> Exit {
         }
     };
     let mut output = Output::new(&cli.global);
+    if output.format == Format::Csv && !matches!(cli.command, args::Command::Top(_)) {
+        return output.fail(&Problem::usage("`--format csv` is a form of `top --once` alone"));
+    }
     let result = match cli.command {
         args::Command::Plan(ref args) => commands::plan::run(args, &mut output),
         args::Command::Load(ref args) => commands::load::run(args, &mut output),
         args::Command::Probe(ref args) => commands::probe::run(args, &mut output),
         args::Command::Top(ref args) => commands::top::run(args, &mut output),
+        args::Command::Calibrate(ref args) => commands::calibrate::run(args, &mut output),
+        args::Command::Profiles(ref args) => commands::profiles::run(args, &mut output),
         args::Command::Diagnose(ref args) => commands::diagnose::run(args, &mut output),
         args::Command::Run(ref args) => commands::run::run(args, &mut output),
         args::Command::Schema(ref args) => commands::schema::run(args, &mut output),
     };
-    match result {
+    let exit = match result {
         Ok(exit) => exit,
         Err(problem) => output.fail(&problem),
-    }
+    };
+    output.end(exit)
 }
 
 /// Whether arguments that could not be read ask for JSON all the same: whoever reads stdout by machine then still gets an object.

@@ -19,6 +19,8 @@ pub enum Format {
     Json,
     /// For pull requests and issue trackers.
     Markdown,
+    /// For spreadsheets; `top --once` alone.
+    Csv,
 }
 
 /// A failure: what is wrong, with the thing named; how to repair it; the exit code it ends with.
@@ -68,6 +70,8 @@ pub struct Output {
     stderr: Box<dyn Write>,
     /// Whether stderr is a terminal, so that progress bars make sense.
     pub interactive: bool,
+    /// Why data did not reach stdout.
+    lost: Option<io::Error>,
 }
 
 impl Output {
@@ -80,12 +84,28 @@ impl Output {
             stdout: Box::new(anstream::stdout()),
             stderr: Box::new(anstream::stderr()),
             interactive: io::stderr().is_terminal(),
+            lost: None,
         }
     }
 
     /// Writes data to stdout. A closed pipe (`shardfit … | head`) is no failure.
     pub fn data(&mut self, text: &str) {
-        let _ = self.stdout.write_all(text.as_bytes()).and_then(|()| self.stdout.flush());
+        if let Err(error) = self.stdout.write_all(text.as_bytes()).and_then(|()| self.stdout.flush())
+            && error.kind() != io::ErrorKind::BrokenPipe
+        {
+            self.lost = Some(error);
+        }
+    }
+
+    /// The exit code, unless data was lost on its way out (a full disk): whoever reads it must not take half a report for a whole one.
+    pub fn end(&mut self, exit: Exit) -> Exit {
+        match self.lost.take() {
+            None => exit,
+            Some(error) => {
+                self.talk(&format!("\u{1b}[1;31merror:\u{1b}[0m the result could not be written: {error}"));
+                Exit::CannotTell
+            }
+        }
     }
 
     /// Writes a JSON value to stdout, indented, with a final line break.

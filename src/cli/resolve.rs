@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::Problem;
 use super::args::{EngineFlags, FleetFlags};
+use super::calibration;
 use crate::engines::command_line::{self, CommandError, CommandTemplate, read_words};
 use crate::engines::{ENGINES, Engine, Settings, Version, engine};
 use crate::hardware::{
@@ -287,7 +288,13 @@ fn live_fleet(mask: Option<&str>, flags: &FleetFlags) -> Result<Fleet, Problem> 
     if visible.ordinals.is_empty() {
         return Err(Problem::cannot_tell("no card is visible: CUDA_VISIBLE_DEVICES hides all of them"));
     }
-    resolve_snapshot(&snapshot, &visible, FleetSource::Live, &catalogue(flags)?).map_err(bad_fleet)
+    let mut fleet = resolve_snapshot(&snapshot, &visible, FleetSource::Live, &catalogue(flags)?).map_err(bad_fleet)?;
+    if !flags.no_calibration
+        && let Some(measured) = calibration::read()?
+    {
+        calibration::apply(&measured, &mut fleet, snapshot.driver_version.as_ref().known().map(String::as_str));
+    }
+    Ok(fleet)
 }
 
 /// Engine and version of `--engine NAME[@VERSION]`; a version from elsewhere fills in when the flag names none.

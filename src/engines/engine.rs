@@ -1,6 +1,6 @@
 //! The interface that every engine's memory model offers.
 
-use super::{EnginePlan, Settings, Version};
+use super::{EnginePlan, HostLine, Settings, Version};
 use crate::hardware::Fleet;
 use crate::model::Model;
 use crate::sharding::RankTensor;
@@ -114,6 +114,11 @@ pub trait Engine: Sync {
     /// The lines on memory that the engine would print for a plan of its own, in its words; none for engines whose words are not known.
     fn log(&self, _deployment: &Deployment<'_>, _plan: &EnginePlan) -> Vec<String> {
         Vec::new()
+    }
+
+    /// What loading takes of the host's memory; `None` for engines whose way of loading is not modelled.
+    fn host(&self, _deployment: &Deployment<'_>, _plan: &EnginePlan) -> Option<Vec<HostLine>> {
+        None
     }
 }
 

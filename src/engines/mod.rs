@@ -3,6 +3,7 @@
 mod cause;
 pub mod command_line;
 mod engine;
+pub mod host;
 mod plan;
 mod settings;
 pub mod torch_allocator;
@@ -12,6 +13,7 @@ pub mod vllm;
 
 pub use cause::Cause;
 pub use engine::{Deployment, ENGINES, Engine, EngineError, Knob, RankShard, engine};
+pub use host::{HostKind, HostLine};
 pub use plan::{
     Account, Component, Demand, EnginePlan, KvCapacity, KvGroup, Line, RankPlan, Refusal, ShardTotals, Workload,
 };

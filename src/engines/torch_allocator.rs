@@ -41,7 +41,14 @@ pub struct Allocated {
 pub fn replay(tensors: &[RankTensor]) -> Allocated {
     let mut allocator = Allocator::new(tensors);
     let (towers, decoder): (Vec<_>, Vec<_>) = tensors.iter().partition(|t| t.part == Part::Vision);
-    allocator.stack(&towers);
+    // A tower's mergers are numbered like its blocks, and made after them.
+    let blocks = blocks_end(&towers);
+    let (tower, mergers) = towers.split_at(blocks);
+    allocator.stack(tower);
+    for tensor in mergers {
+        let count = tensor.copies.saturating_mul(tensor.place.count());
+        allocator.request(granules(tensor.bytes_each().0), count);
+    }
     allocator.stack(&decoder);
     allocator.finish()
 }
@@ -206,6 +213,13 @@ impl Allocator {
             segments: Bytes(self.segments.saturating_add(round_up(self.small, SMALL_SEGMENT))),
         }
     }
+}
+
+/// Where the tensors of a tower's blocks end: after the last one that all blocks have.
+fn blocks_end(tower: &[&RankTensor]) -> usize {
+    let blocks = |tensor: &RankTensor| if in_layers(tensor) { tensor.place.count() } else { 0 };
+    let most = tower.iter().map(|tensor| blocks(tensor)).max().unwrap_or(0);
+    tower.iter().rposition(|tensor| most > 0 && blocks(tensor) == most).map_or(0, |last| last + 1)
 }
 
 /// A tensor of the large pool that occurs in several layers.

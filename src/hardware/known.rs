@@ -4,6 +4,7 @@ use super::{
     Card, CardSource, CardState, Fleet, FleetItem, FleetSource, FleetSpec, MemoryState, MigInstance, MigMode, Snapshot,
     VisibleDevices,
 };
+use crate::profiles::CardCalibration;
 use crate::profiles::gpus::{GpuCatalogue, GpuProfile, SelectGpuError, threads_per_multiprocessor};
 use crate::units::{Basis, Bytes, Estimate, Formula};
 
@@ -165,6 +166,17 @@ impl Card {
         Ok(card.holding(other_processes))
     }
 
+    /// Takes a measured context in the place of the profile's. An engine's process loads kernels on use, 10 to 150 MiB of them: what
+    /// published process lists hold above a bare context, from an A10 to an H100.
+    pub fn calibrate(&mut self, measured: &CardCalibration) {
+        if let Some(bare) = measured.bare_context {
+            let rule =
+                Formula::with("bare context B measured on this machine + 10–150 MiB of kernels", &[("B", bare.0)]);
+            let with = |kernels: u64| bare + Bytes::mib(kernels);
+            self.context = Estimate::between(with(10), with(65), with(150), Basis::Measured, rule);
+        }
+    }
+
     fn live(
         profile: Option<&GpuProfile>,
         name: Option<String>,
@@ -269,6 +281,7 @@ mod tests {
             temperature_celsius: Reading::Unsupported,
             power_milliwatts: Reading::Unsupported,
             utilization_percent: Reading::Unsupported,
+            vitals: Default::default(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod card;
 mod fleet;
+mod host;
 mod known;
 mod reading;
 mod snapshot;
@@ -9,7 +10,8 @@ mod visible;
 
 pub use card::{Card, CardSource};
 pub use fleet::{Fleet, FleetItem, FleetSource, FleetSpec, ParseFleetError};
+pub use host::HostMemory;
 pub use known::{ResolveError, resolve, resolve_snapshot};
 pub use reading::{Absence, Reading};
-pub use snapshot::{CardState, MemoryState, MigInstance, MigMode, PcieLink, PeerLink, ProcessState, Snapshot};
+pub use snapshot::{CardState, MemoryState, MigInstance, MigMode, PcieLink, PeerLink, ProcessState, Snapshot, Vitals};
 pub use visible::{DeviceOrder, SelectError, VisibleDevices};

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One reading of a card: a value, or the reason why there is none. Never a zero in place of the unknown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reading<T> {
     /// The driver answered.
@@ -18,6 +18,7 @@ pub enum Reading<T> {
     /// The card no longer answers on the bus; only a reset or a reboot brings it back.
     Lost,
     /// Nobody asked: the sampler left it out to stay cheap.
+    #[default]
     NotRead,
 }
 

@@ -59,6 +59,26 @@ pub struct CardState {
     pub power_milliwatts: Reading<u32>,
     /// Share of the last sample period in which kernels ran, in percent.
     pub utilization_percent: Reading<u32>,
+    /// What a monitor shows beside these; not in recordings of older versions.
+    #[serde(default)]
+    pub vitals: Vitals,
+}
+
+/// Readings of a card that tell how it works rather than what it holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vitals {
+    /// Clock of the multiprocessors in MHz.
+    pub sm_clock_mhz: Reading<u32>,
+    /// Clock of the memory in MHz.
+    pub memory_clock_mhz: Reading<u32>,
+    /// Power that the card may draw, in milliwatts.
+    pub power_limit_milliwatts: Reading<u32>,
+    /// Memory errors that could not be corrected since the driver was loaded.
+    pub uncorrected_errors: Reading<u64>,
+    /// Bytes a second from the card over PCIe, as the driver measured them for 20 ms.
+    pub pcie_sent_per_second: Reading<Bytes>,
+    /// Bytes a second to the card over PCIe.
+    pub pcie_received_per_second: Reading<Bytes>,
 }
 
 impl CardState {
@@ -85,6 +105,14 @@ impl CardState {
             temperature_celsius: same(absent),
             power_milliwatts: same(absent),
             utilization_percent: same(absent),
+            vitals: Vitals {
+                sm_clock_mhz: same(absent),
+                memory_clock_mhz: same(absent),
+                power_limit_milliwatts: same(absent),
+                uncorrected_errors: same(absent),
+                pcie_sent_per_second: same(absent),
+                pcie_received_per_second: same(absent),
+            },
         }
     }
 

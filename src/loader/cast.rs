@@ -33,6 +33,8 @@ impl Float {
             | DType::F8_E5M2
             | DType::F8_E4M3
             | DType::F8_E8M0
+            | DType::F8_E4M3FNUZ
+            | DType::F8_E5M2FNUZ
             | DType::I16
             | DType::U16
             | DType::I32

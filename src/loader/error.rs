@@ -43,6 +43,16 @@ pub enum LoadError {
         /// Number of bytes that differ, of those compared.
         differing: u64,
     },
+    /// The checksums of what was sent and of what lies on the card differ, but the card agrees with the file.
+    #[error(
+        "tensor `{tensor}` of rank {rank} left with another checksum than its file now gives: host memory or the file is at fault"
+    )]
+    Checksum {
+        /// Global rank.
+        rank: u32,
+        /// Tensor, as the engine names it.
+        tensor: String,
+    },
     /// The load was told to stop.
     #[error("the load was cancelled")]
     Cancelled,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::hardware::HostMemory;
 use crate::units::Bytes;
 
 /// A bound on the memory this process can still take.
@@ -36,6 +37,23 @@ impl fmt::Display for MemoryOrigin {
 #[must_use]
 pub fn available() -> Option<MemoryBound> {
     available_under(Path::new("/"))
+}
+
+/// The tightest bound and the room in `/dev/shm`, for a plan of this machine.
+#[must_use]
+pub fn host_memory() -> Option<HostMemory> {
+    let bound = available()?;
+    Some(HostMemory {
+        available: bound.available,
+        limited_by: bound.origin.to_string(),
+        shared_memory: room(Path::new("/dev/shm")),
+    })
+}
+
+/// Free bytes of a file system.
+fn room(path: &Path) -> Option<Bytes> {
+    let stat = rustix::fs::statvfs(path).ok()?;
+    Some(Bytes(stat.f_bavail.saturating_mul(stat.f_frsize)))
 }
 
 /// As [`available`], with the system's files under another root.

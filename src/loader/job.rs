@@ -7,11 +7,12 @@ use std::time::Instant;
 use super::chunks::Chunk;
 use super::device::{Arena, DeviceError};
 use super::error::{FailedAt, LoadError};
-use super::options::LoadOptions;
+use super::options::{LoadOptions, Verify};
 use super::progress::Progress;
 use super::reader::{Files, ReadError};
 use super::scatter::{Piece, pieces_of, scatter};
 use super::staging::{NO_BUFFER, Slot, StagingPlan, Unsent, WorkerStaging};
+use super::sums::Sums;
 use crate::placement::Placement;
 
 /// What went wrong in a step, and where.
@@ -81,10 +82,13 @@ impl Job<'_> {
         }
     }
 
-    /// Reads all chunks and sends their parts to the ranks, with as many workers as there is staging for.
-    pub(super) fn stream(&self, staging: &mut [WorkerStaging]) -> Result<(), Fault> {
+    /// Reads all chunks and sends their parts to the ranks, with as many workers as there is staging for. Returns the checksums of what was
+    /// sent, where they are to be compared.
+    pub(super) fn stream(&self, staging: &mut [WorkerStaging]) -> Result<Option<Sums>, Fault> {
+        let sums = (self.options.verify == Verify::Checksum).then(|| Mutex::new(Sums::new(self.placement)));
         run_workers(self.options, staging, self.chunks.len(), |staging, items| {
             let mut ranks: Vec<Vec<Piece>> = Vec::new();
+            let mut own = sums.as_ref().map(|_| Sums::new(self.placement));
             while let Some(item) = items.take() {
                 let chunk = &self.chunks[item];
                 let WorkerStaging { read, pack } = staging;
@@ -92,14 +96,18 @@ impl Job<'_> {
                 self.drain(slot)?;
                 let buffer = slot.exclusive().ok_or(NO_BUFFER)?.bytes_mut();
                 self.files
-                    .read(chunk.file, chunk.bytes.start, &mut buffer[..chunk.len()])
+                    .read_range(chunk.file, &chunk.bytes, buffer)
                     .map_err(|error| self.read_fault(error, chunk.reads.start))?;
                 self.progress.add_read(chunk.len() as u64);
                 pieces_of(self.placement, chunk, &mut ranks);
-                scatter(self, chunk, &ranks, slot, pack)?;
+                scatter(self, chunk, &ranks, slot, pack, own.as_mut())?;
+            }
+            if let (Some(sums), Some(own)) = (&sums, &own) {
+                sums.lock().unwrap_or_else(PoisonError::into_inner).merge(own);
             }
             staging.drain(|rank, bytes| self.arrived(rank, bytes)).map_err(|unsent| self.unsent(unsent))
-        })
+        })?;
+        Ok(sums.map(|sums| sums.into_inner().unwrap_or_else(PoisonError::into_inner)))
     }
 }
 

@@ -11,7 +11,7 @@
 //! use shardfit::loader::{LoadOptions, Progress, Unobserved, load};
 //! use shardfit::model::Part;
 //! use shardfit::placement::{
-//!     Destination, FileRange, PlacedTensor, Placement, RankPlacement, SourceFile, SourceRead, StridedCopy,
+//!     Destination, FileRange, PlacedTensor, Placement, RankPlacement, RankPool, SourceFile, SourceRead, StridedCopy,
 //! };
 //! use shardfit::units::{Bytes, DType};
 //!
@@ -41,7 +41,7 @@
 //!     bytes: Bytes(12),
 //!     fills: Vec::new(),
 //! };
-//! let rank = |rank, device| RankPlacement { rank, device, arena: Bytes(12), tensors: vec![tensor.clone()] };
+//! let rank = |rank, device| RankPlacement { rank, device, arena: Bytes(12), tensors: vec![tensor.clone()], pool: RankPool::default() };
 //! let placement = Placement {
 //!     files: vec![SourceFile { path, size: Bytes(24) }],
 //!     ranks: vec![rank(0, 0), rank(1, 1)],
@@ -54,7 +54,7 @@
 //!
 //! let cards = HostCards::new(&[Bytes::kib(4), Bytes::kib(4)]);
 //! let progress = Progress::new(&placement);
-//! let outcome = load(&placement, &cards, &Disk, &LoadOptions::default(), &progress, &Unobserved)?;
+//! let outcome = load(&placement, &cards, &Disk::default(), &LoadOptions::default(), &progress, &Unobserved)?;
 //! assert_eq!((outcome.read, outcome.placed()), (Bytes(24), Bytes(24)));
 //! assert_eq!(outcome.verification.map(|verification| verification.compared), Some(Bytes(24)));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -64,11 +64,15 @@
     reason = "reads checkpoint files and the system's memory limits, and measures time, by design"
 )]
 
+mod calibrate;
 mod cast;
 mod check;
+mod checksum;
 mod chunks;
 pub mod device;
+mod disk;
 mod error;
+mod generated;
 mod host_memory;
 mod job;
 mod options;
@@ -81,12 +85,17 @@ mod run;
 mod sample;
 mod scatter;
 pub mod staging;
+mod sums;
 mod verify;
 
+pub use calibrate::{
+    CardMeasurement, ReadRates, measure_card, measure_memory_copy, measure_reading, measure_reading_in,
+};
 pub use cast::Cast;
 pub use check::InvalidPlacement;
 pub use error::{FailedAt, LoadError, LoadFailure};
-pub use host_memory::{MemoryBound, MemoryOrigin, available as available_host_memory};
+pub use generated::Generated;
+pub use host_memory::{MemoryBound, MemoryOrigin, available as available_host_memory, host_memory};
 pub use options::{LoadOptions, OptionsError, Verify};
 pub use outcome::{DeviceOutcome, LoadOutcome, RankOutcome, Verification};
 pub use progress::{Observer, Phase, Progress, ProgressSnapshot, RankProgress, Unobserved};

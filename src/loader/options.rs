@@ -13,7 +13,9 @@ pub enum Verify {
     /// Start, end and some pieces between of every part of every tensor; the same ones each time.
     #[default]
     Sample,
-    /// Every byte.
+    /// Every byte, by checksums taken on the way out and of what is read back; files are read a second time only to name a difference.
+    Checksum,
+    /// Every byte, with the files read a second time.
     Full,
 }
 
@@ -24,6 +26,7 @@ impl Verify {
         match self {
             Self::None => "none",
             Self::Sample => "sample",
+            Self::Checksum => "checksum",
             Self::Full => "full",
         }
     }
@@ -57,9 +60,13 @@ impl LoadOptions {
         self.cancel.load(Ordering::Relaxed)
     }
 
-    pub(super) fn worker_count(&self) -> usize {
+    /// Readers that wait for a disk use no core: some more of them keep its queue filled.
+    const LEAST_DIRECT_WORKERS: usize = 4;
+
+    pub(super) fn worker_count(&self, direct: bool) -> usize {
         let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        self.workers.unwrap_or_else(|| cores().min(Self::MOST_WORKERS)).max(1)
+        let least = if direct { Self::LEAST_DIRECT_WORKERS } else { 1 };
+        self.workers.unwrap_or_else(|| cores().clamp(least, Self::MOST_WORKERS)).max(1)
     }
 }
 

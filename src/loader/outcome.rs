@@ -16,6 +16,8 @@ pub struct LoadOutcome {
     pub buffer: Bytes,
     /// All staging memory.
     pub staging: Bytes,
+    /// Number of files read around the page cache, and of all files.
+    pub direct_files: (usize, usize),
     /// Bytes read from files for the load, each once.
     pub read: Bytes,
     /// From the first read to the last byte on a card; `None` when nothing was streamed.
@@ -53,6 +55,10 @@ pub struct RankOutcome {
     pub seconds: Option<f64>,
     /// Bytes compared with the files.
     pub compared: Bytes,
+    /// Bytes of its KV pool.
+    pub pooled: Bytes,
+    /// Bytes of its workspace.
+    pub workspace: Bytes,
 }
 
 impl RankOutcome {

@@ -21,6 +21,10 @@ pub enum Phase {
     Loaded,
     /// What was to be compared has been compared.
     Verified,
+    /// The KV pool is there too, where one was asked for.
+    Pooled,
+    /// The workspace of the activation peak is there too, where it was asked for.
+    Peak,
     /// Arenas and staging are free again; the contexts are still there.
     Freed,
     /// The contexts are gone: nothing of ours is left on the cards.
@@ -29,8 +33,17 @@ pub enum Phase {
 
 impl Phase {
     /// All steps in order.
-    pub const ALL: [Self; 7] =
-        [Self::Checked, Self::Opened, Self::Allocated, Self::Loaded, Self::Verified, Self::Freed, Self::Released];
+    pub const ALL: [Self; 9] = [
+        Self::Checked,
+        Self::Opened,
+        Self::Allocated,
+        Self::Loaded,
+        Self::Verified,
+        Self::Pooled,
+        Self::Peak,
+        Self::Freed,
+        Self::Released,
+    ];
 
     /// Name as in reports.
     #[must_use]
@@ -41,6 +54,8 @@ impl Phase {
             Self::Allocated => "arena",
             Self::Loaded => "loaded",
             Self::Verified => "verified",
+            Self::Pooled => "kv",
+            Self::Peak => "peak",
             Self::Freed => "freed",
             Self::Released => "released",
         }
@@ -52,6 +67,9 @@ impl Phase {
 pub trait Observer: Sync {
     /// A step has ended.
     fn reached(&self, phase: Phase);
+
+    /// Everything asked for is on the cards; it is freed when this returns.
+    fn holding(&self) {}
 }
 
 /// Nobody listens.

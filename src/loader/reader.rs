@@ -2,13 +2,16 @@
 //!
 //! Files are read, never mapped: a mapped file that is cut short ends the process with SIGBUS, a read one ends in an error that names it.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+pub use super::disk::{Disk, Io};
 use crate::placement::SourceFile;
 use crate::units::Bytes;
+
+/// Unit in which files are read: the page cache's, and a multiple of what unbuffered reads need of offset, length and address.
+pub(super) const PAGE: u64 = 4096;
 
 /// What tells one state of a file from another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,43 +52,10 @@ pub trait OpenFile: Send + Sync {
     /// # Errors
     /// As the system reports.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
-}
 
-/// The file system.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Disk;
-
-impl Storage for Disk {
-    fn open(&self, path: &Path) -> io::Result<Box<dyn OpenFile>> {
-        let file = File::open(path)?;
-        #[cfg(target_os = "linux")]
-        {
-            // Best effort: doubles the kernel's read-ahead; some file systems have none.
-            let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::Sequential);
-        }
-        Ok(Box::new(file))
-    }
-
-    fn stamp(&self, path: &Path) -> io::Result<FileStamp> {
-        std::fs::metadata(path).map(|metadata| stamp_of(&metadata))
-    }
-}
-
-impl OpenFile for File {
-    fn stamp(&self) -> io::Result<FileStamp> {
-        self.metadata().map(|metadata| stamp_of(&metadata))
-    }
-
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        FileExt::read_at(self, buffer, offset)
-    }
-}
-
-fn stamp_of(metadata: &std::fs::Metadata) -> FileStamp {
-    FileStamp {
-        size: metadata.size(),
-        identity: (metadata.dev(), metadata.ino()),
-        modified: (metadata.mtime(), metadata.mtime_nsec()),
+    /// Whether whole pages are read around the page cache.
+    fn is_direct(&self) -> bool {
+        false
     }
 }
 
@@ -186,11 +156,34 @@ impl<'s> Files<'s> {
         Ok(Self { storage, files: sources.iter().map(open).collect::<Result<_, _>>()? })
     }
 
-    /// Fills `buffer` from `offset` of a file, however many reads that takes.
+    /// Number of files that are read around the page cache, and of all.
+    pub(super) fn direct(&self) -> (usize, usize) {
+        (self.files.iter().filter(|opened| opened.file.is_direct()).count(), self.files.len())
+    }
+
+    /// Reads a range of a file to where [`in_page`] says it starts in `buffer`, however many reads that takes. Direct reads bring whole
+    /// pages, for which the buffer must have room.
+    pub(super) fn read_range(&self, file: usize, range: &Range<u64>, buffer: &mut [u8]) -> Result<(), ReadError> {
+        let skip = in_page(range.start);
+        let len = (range.end - range.start) as usize;
+        if !self.files[file].file.is_direct() {
+            return self.fill(file, range.start, &mut buffer[skip..skip + len], len);
+        }
+        let whole = (skip + len).next_multiple_of(PAGE as usize).min(buffer.len());
+        self.fill(file, range.start - skip as u64, &mut buffer[..whole], skip + len)
+    }
+
+    /// Fills `buffer` from `offset` of a file.
     pub(super) fn read(&self, file: usize, offset: u64, buffer: &mut [u8]) -> Result<(), ReadError> {
+        let len = buffer.len();
+        self.fill(file, offset, buffer, len)
+    }
+
+    /// Reads until at least `needed` bytes of `buffer` are there; the file may end behind them.
+    fn fill(&self, file: usize, offset: u64, buffer: &mut [u8], needed: usize) -> Result<(), ReadError> {
         let Opened { path, file, stamp } = &self.files[file];
         let mut done = 0;
-        while done < buffer.len() {
+        while done < needed {
             match file.read_at(&mut buffer[done..], offset + done as u64) {
                 Ok(0) => {
                     let path = path.clone();
@@ -199,13 +192,11 @@ impl<'s> Files<'s> {
                         return Err(ReadError::Size { path, expected: stamp.size, found });
                     }
                     let source = io::ErrorKind::UnexpectedEof.into();
-                    return Err(ReadError::Read { path, offset, len: buffer.len(), source });
+                    return Err(ReadError::Read { path, offset, len: needed, source });
                 }
                 Ok(more) => done += more,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(source) => {
-                    return Err(ReadError::Read { path: path.clone(), offset, len: buffer.len(), source });
-                }
+                Err(source) => return Err(ReadError::Read { path: path.clone(), offset, len: needed, source }),
             }
         }
         Ok(())
@@ -236,4 +227,10 @@ impl<'s> Files<'s> {
     pub(super) fn path(&self, file: usize) -> &Path {
         &self.files[file].path
     }
+}
+
+/// Where in a page an offset of a file lies: a range read by [`Files::read_range`] starts there in its buffer, so that pages of the file are
+/// pages of the buffer.
+pub(super) const fn in_page(offset: u64) -> usize {
+    (offset % PAGE) as usize
 }

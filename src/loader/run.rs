@@ -22,8 +22,8 @@ use crate::units::Bytes;
 
 /// Carries out a placement: reads each wanted byte of the files once, puts every rank's part on its card, and compares what arrived.
 ///
-/// `progress` must have been made for the same placement. The cards hold the shards until `observer` has heard of [`Phase::Verified`]; then
-/// everything is freed. After a failure everything is freed too, and the observer hears of [`Phase::Freed`] and [`Phase::Released`].
+/// `progress` must have been made for the same placement. The cards hold the shards until [`Observer::holding`] returns; then everything is
+/// freed. After a failure everything is freed too, and the observer hears of [`Phase::Freed`] and [`Phase::Released`].
 ///
 /// # Errors
 /// [`LoadFailure`] with what went wrong, where, and what had been done until then.
@@ -68,6 +68,7 @@ pub fn load(
 struct Held {
     staging: Vec<WorkerStaging>,
     arenas: Vec<Box<dyn Arena>>,
+    pools: Vec<Box<dyn Arena>>,
     devices: BTreeMap<usize, Arc<dyn Device>>,
 }
 
@@ -86,18 +87,20 @@ impl Run<'_> {
     fn steps(&mut self) -> Result<(), Fault> {
         check(self.placement, self.cards.len())?;
         let pack_below = self.options.pack_below.unwrap_or_else(|| self.cards.pack_below());
-        let plan = StagingPlan::divide(
-            self.options.staging,
-            self.options.worker_count(),
-            packs(self.placement, pack_below),
-            self.options.buffer.unwrap_or_else(|| self.cards.best_buffer()),
-        )?;
-        let LoadOutcome { workers, buffer, staging, .. } = &mut self.outcome;
-        (*workers, *buffer, *staging) = (plan.workers, Bytes(plan.buffer as u64), plan.total());
         let files = Files::open(self.storage, &self.placement.files).map_err(|error| {
             let file = Some(error.path().to_path_buf());
             Fault::new(error, FailedAt { file, ..FailedAt::default() })
         })?;
+        let direct = files.direct();
+        let plan = StagingPlan::divide(
+            self.options.staging,
+            self.options.worker_count(direct.0 > 0),
+            packs(self.placement, pack_below),
+            self.options.buffer.unwrap_or_else(|| best_buffer(self.cards, direct.0 > 0)),
+        )?;
+        let LoadOutcome { workers, buffer, staging, direct_files, .. } = &mut self.outcome;
+        (*workers, *buffer, *staging) = (plan.workers, Bytes(plan.buffer as u64), plan.total());
+        *direct_files = direct;
         self.check_host(plan.total())?;
         self.reached(Phase::Checked)?;
 
@@ -110,7 +113,8 @@ impl Run<'_> {
         let Some(device) = self.held.devices.values().next() else {
             // No rank, no card: nothing to load.
             self.reached(Phase::Loaded)?;
-            return self.reached(Phase::Verified);
+            self.reached(Phase::Verified)?;
+            return self.fill_up();
         };
         let staging = (0..plan.workers).map(|_| WorkerStaging::new(device.as_ref(), &plan));
         let mut staging = staging.collect::<Result<Vec<_>, _>>()?;
@@ -131,7 +135,43 @@ impl Run<'_> {
         };
         let streamed = self.stream_and_verify(&job, &mut staging, &held.devices);
         self.held = Held { staging, ..held };
-        streamed
+        streamed?;
+        self.held.staging.clear();
+        self.fill_up()
+    }
+
+    /// Allocates what an engine holds beside the weights, and holds all of it as long as the observer likes.
+    fn fill_up(&mut self) -> Result<(), Fault> {
+        self.allocate_pools(Phase::Pooled)?;
+        self.reached(Phase::Pooled)?;
+        self.allocate_pools(Phase::Peak)?;
+        self.reached(Phase::Peak)?;
+        self.observer.holding();
+        Ok(())
+    }
+
+    /// One allocation for each tensor of the KV pool, or one for the workspace.
+    fn allocate_pools(&mut self, phase: Phase) -> Result<(), Fault> {
+        for (rank, outcome) in self.placement.ranks.iter().zip(&mut self.outcome.ranks) {
+            let Some(device) = self.held.devices.get(&rank.device) else { continue };
+            let (wanted, what) = match phase {
+                Phase::Pooled => (rank.pool.cache.as_slice(), "KV cache"),
+                _ => (rank.pool.workspace.as_slice(), "workspace of the activation peak"),
+            };
+            for (nth, bytes) in wanted.iter().enumerate() {
+                let name = || match wanted.len() {
+                    1 => what.to_owned(),
+                    count => format!("{what}, allocation {} of {count}", nth + 1),
+                };
+                let pool = device.allocate(*bytes).map_err(|error| device_fault(error, rank, Some(name())))?;
+                self.held.pools.push(pool);
+                match phase {
+                    Phase::Pooled => outcome.pooled += *bytes,
+                    _ => outcome.workspace += *bytes,
+                }
+            }
+        }
+        Ok(())
     }
 
     fn stream_and_verify(
@@ -140,7 +180,7 @@ impl Run<'_> {
         staging: &mut [WorkerStaging],
         devices: &BTreeMap<usize, Arc<dyn Device>>,
     ) -> Result<(), Fault> {
-        job.stream(staging)?;
+        let sent = job.stream(staging)?;
         for (rank, arena) in job.arenas.iter().enumerate() {
             arena.synchronize().map_err(|error| job.device_fault(error, rank, usize::MAX, None))?;
         }
@@ -153,7 +193,7 @@ impl Run<'_> {
 
         if self.options.verify != Verify::None {
             let started = Instant::now();
-            let findings = verify(job, staging)?;
+            let findings = verify(job, staging, sent.as_ref())?;
             if let Some(first) = findings.mismatch(job) {
                 // A file that was written to since would look like a fault of the card.
                 self.unchanged(job)?;
@@ -238,6 +278,7 @@ impl Run<'_> {
         }
         self.held.staging.clear();
         self.held.arenas.clear();
+        self.held.pools.clear();
         let devices = std::mem::take(&mut self.held.devices);
         self.note(Phase::Freed, &devices);
         drop(devices);
@@ -267,6 +308,12 @@ impl Run<'_> {
     }
 }
 
+/// The buffer that suits the cards; reads around the page cache have no read-ahead, and want to be long.
+fn best_buffer(cards: &dyn Cards, direct: bool) -> Bytes {
+    const DIRECT: Bytes = Bytes::mib(4);
+    if direct { cards.best_buffer().max(DIRECT) } else { cards.best_buffer() }
+}
+
 fn device_fault(error: DeviceError, rank: &RankPlacement, tensor: Option<String>) -> Fault {
     Fault::new(error, FailedAt { rank: Some(rank.rank), tensor, file: None })
 }
@@ -294,6 +341,8 @@ fn empty_outcome(placement: &Placement, kind: DeviceKind) -> LoadOutcome {
             zeroed: Bytes::ZERO,
             seconds: None,
             compared: Bytes::ZERO,
+            pooled: Bytes::ZERO,
+            workspace: Bytes::ZERO,
         })
         .collect();
     for destination in placement.reads.iter().flat_map(|read| &read.destinations) {
@@ -309,6 +358,7 @@ fn empty_outcome(placement: &Placement, kind: DeviceKind) -> LoadOutcome {
         workers: 0,
         buffer: Bytes::ZERO,
         staging: Bytes::ZERO,
+        direct_files: (0, 0),
         read: Bytes::ZERO,
         seconds: None,
         ranks,

@@ -5,7 +5,9 @@ use super::chunks::{Chunk, cast_of, window};
 use super::device::DeviceError;
 use super::job::{Fault, Job};
 use super::pieces::{clip, placed_bytes, portions, target_bytes};
+use super::reader::in_page;
 use super::staging::{NO_BUFFER, Sent, Slot, Turns};
+use super::sums::Sums;
 use crate::placement::{Placement, StridedCopy};
 
 /// One strided part of a chunk for one rank.
@@ -13,7 +15,7 @@ use crate::placement::{Placement, StridedCopy};
 pub(super) struct Piece {
     /// Index into the rank's tensors.
     pub(super) tensor: usize,
-    /// Source offsets count from the start of the chunk, target offsets from the start of the arena.
+    /// Source offsets count from the start of the buffer that the chunk was read to, target offsets from the start of the arena.
     pub(super) copy: StridedCopy,
     pub(super) cast: Option<Cast>,
 }
@@ -25,7 +27,8 @@ pub(super) fn pieces_of(placement: &Placement, chunk: &Chunk, ranks: &mut Vec<Ve
     let mut clipped = Vec::new();
     for read in &placement.reads[chunk.reads.clone()] {
         let window = window(chunk, read);
-        let from_chunk = |offset: u64| offset + read.range.offset - chunk.bytes.start;
+        let in_buffer =
+            |offset: u64| offset + read.range.offset - chunk.bytes.start + in_page(chunk.bytes.start) as u64;
         for destination in &read.destinations {
             let cast = cast_of(destination.cast);
             let arena_offset = placement.ranks[destination.rank].tensors[destination.tensor].offset;
@@ -33,7 +36,7 @@ pub(super) fn pieces_of(placement: &Placement, chunk: &Chunk, ranks: &mut Vec<Ve
             ranks[destination.rank].extend(clipped.drain(..).map(|copy| Piece {
                 tensor: destination.tensor,
                 copy: StridedCopy {
-                    source_offset: from_chunk(copy.source_offset),
+                    source_offset: in_buffer(copy.source_offset),
                     target_offset: arena_offset + copy.target_offset,
                     ..copy
                 },
@@ -61,18 +64,23 @@ pub(super) fn scatter(
     ranks: &[Vec<Piece>],
     slot: &mut Slot,
     pack: &mut Turns,
+    mut sums: Option<&mut Sums>,
 ) -> Result<(), Fault> {
     for (rank, pieces) in ranks.iter().enumerate().filter(|(_, pieces)| !pieces.is_empty()) {
         let (packed, direct): (Vec<&Piece>, Vec<&Piece>) =
             pieces.iter().partition(|piece| is_packed(&piece.copy, piece.cast, job.pack_below));
         if let Some(first) = direct.first() {
             let copies: Vec<_> = direct.iter().map(|piece| piece.copy.merged()).collect();
+            if let Some(sums) = &mut sums {
+                direct.iter().for_each(|piece| sums.add_rows((rank, piece.tensor), &piece.copy, slot.bytes()));
+            }
             let bytes = copies.iter().map(StridedCopy::bytes).sum();
             let envelope = Envelope { rank, tensor: first.tensor, file: chunk.file };
             send(job, slot, &copies, bytes, envelope)?;
         }
         if !packed.is_empty() {
-            send_packed(job, &packed, slot.bytes(), pack, Envelope { rank, tensor: 0, file: chunk.file })?;
+            let envelope = Envelope { rank, tensor: 0, file: chunk.file };
+            send_packed(job, &packed, slot.bytes(), pack, envelope, sums.as_deref_mut())?;
         }
     }
     Ok(())
@@ -101,6 +109,7 @@ fn send_packed(
     source: &[u8],
     pack: &mut Turns,
     envelope: Envelope,
+    mut sums: Option<&mut Sums>,
 ) -> Result<(), Fault> {
     let room = job.plan.buffer as u64;
     let portions_of = |piece: &&Piece| {
@@ -119,6 +128,9 @@ fn send_packed(
             pack_rows(&piece.copy, piece.cast, source, &mut buffer[used as usize..(used + placed) as usize]);
             let width = target_bytes(piece.cast, piece.copy.width);
             let packed = StridedCopy { source_offset: used, source_pitch: width, width, ..piece.copy };
+            if let Some(sums) = &mut sums {
+                sums.add_rows((envelope.rank, piece.tensor), &packed, buffer);
+            }
             copies.push(packed.merged());
             bytes += placed;
             used += placed;

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use super::cast::Cast;
 use super::chunks::cast_of;
 use super::device::Runs;
+use super::error::LoadError;
 use super::job::{Fault, Job, run_workers};
 use super::options::Verify;
 use super::padding::{ZeroRuns, zero_runs};
@@ -13,6 +14,7 @@ use super::pieces::{portions, target_bytes};
 use super::sample::samples;
 use super::scatter::{Piece, pack_rows, pieces_of};
 use super::staging::{NO_BUFFER, StagingBuffer, WorkerStaging};
+use super::sums::{self, Sums, TensorAt};
 use crate::placement::{Destination, SourceRead, StridedCopy};
 
 /// A byte on a card that is not what its file says.
@@ -88,22 +90,46 @@ impl Findings {
     }
 }
 
-/// Compares what lies on the cards with the files, as much as `options.verify` asks for.
-pub(super) fn verify(job: &Job<'_>, staging: &mut [WorkerStaging]) -> Result<Findings, Fault> {
-    let mode = job.options.verify;
+/// Compares what lies on the cards with the files, as much as `options.verify` asks for; `sent` are the checksums of what left.
+pub(super) fn verify(job: &Job<'_>, staging: &mut [WorkerStaging], sent: Option<&Sums>) -> Result<Findings, Fault> {
+    match (job.options.verify, sent) {
+        (Verify::None, _) => Ok(Findings::default()),
+        (Verify::Checksum, Some(sent)) => {
+            let (compared, differing) = sums::read_back(job, staging, sent)?;
+            let Some(&(rank, tensor)) = differing.first() else {
+                return Ok(Findings { compared, ..Findings::default() });
+            };
+            // The sums name tensors; a comparison with the files names the byte.
+            let findings = compare(job, staging, Verify::Full, Some(&|at| differing.contains(&at)))?;
+            if findings.first.is_none() {
+                let rank = &job.placement.ranks[rank];
+                let (rank, tensor) = (rank.rank, rank.tensors[tensor].name.clone());
+                return Err(LoadError::Checksum { rank, tensor }.into());
+            }
+            Ok(findings)
+        }
+        (mode, _) => compare(job, staging, mode, None),
+    }
+}
+
+type Chosen<'a> = &'a (dyn Fn(TensorAt) -> bool + Sync);
+
+/// Compares tensors with the files: all, or the chosen ones.
+fn compare(
+    job: &Job<'_>,
+    staging: &mut [WorkerStaging],
+    mode: Verify,
+    only: Option<Chosen<'_>>,
+) -> Result<Findings, Fault> {
     let zeros = zero_runs(job.placement);
-    let reads = match mode {
-        Verify::None => return Ok(Findings::default()),
-        Verify::Sample => job.placement.reads.len(),
-        Verify::Full => job.chunks.len(),
-    };
+    let reads = if mode == Verify::Full { job.chunks.len() } else { job.placement.reads.len() };
     let all = Mutex::new(Findings::default());
     run_workers(job.options, staging, reads + zeros.len(), |staging, items| {
-        let mut compare = Comparison { job, findings: Findings::default() };
+        let mut compare = Comparison { job, only, findings: Findings::default() };
         let mut ranks = Vec::new();
         while let Some(item) = items.take() {
             if let Some(zero) = item.checked_sub(reads) {
-                compare.zeros(zeros[zero], staging)?;
+                compare.zeros(zeros[zero], staging, mode)?;
             } else if mode == Verify::Full {
                 compare.chunk(item, &mut ranks, staging)?;
             } else {
@@ -118,20 +144,35 @@ pub(super) fn verify(job: &Job<'_>, staging: &mut [WorkerStaging]) -> Result<Fin
 
 struct Comparison<'j, 'a> {
     job: &'j Job<'a>,
+    only: Option<Chosen<'j>>,
     findings: Findings,
 }
 
 impl Comparison<'_, '_> {
+    fn is_chosen(&self, tensor: TensorAt) -> bool {
+        self.only.is_none_or(|chosen| chosen(tensor))
+    }
+
     /// Every byte of a chunk.
     fn chunk(&mut self, chunk: usize, ranks: &mut Vec<Vec<Piece>>, staging: &mut WorkerStaging) -> Result<(), Fault> {
         let chunk = &self.job.chunks[chunk];
+        let mut targets = self.job.placement.reads[chunk.reads.clone()].iter().flat_map(|read| &read.destinations);
+        if !targets.any(|to| self.is_chosen((to.rank, to.tensor))) {
+            return Ok(());
+        }
         let WorkerStaging { read, pack } = staging;
         let (file, card) = read.pair().ok_or(NO_BUFFER)?;
-        self.read(chunk.file, chunk.bytes.start, &mut file.bytes_mut()[..chunk.len()], chunk.reads.start)?;
+        self.job
+            .files
+            .read_range(chunk.file, &chunk.bytes, file.bytes_mut())
+            .map_err(|error| self.job.read_fault(error, chunk.reads.start))?;
+        self.findings.read_again += chunk.len() as u64;
         pieces_of(self.job.placement, chunk, ranks);
         for (rank, pieces) in ranks.iter().enumerate() {
             for piece in pieces {
-                self.piece(rank, piece, file.bytes(), card, pack.first())?;
+                if self.is_chosen((rank, piece.tensor)) {
+                    self.piece(rank, piece, file.bytes(), card, pack.first())?;
+                }
             }
         }
         Ok(())
@@ -206,7 +247,11 @@ impl Comparison<'_, '_> {
     }
 
     /// Zero runs, all of them or samples.
-    fn zeros(&mut self, ZeroRuns { rank, tensor, runs }: ZeroRuns, staging: &mut WorkerStaging) -> Result<(), Fault> {
+    fn zeros(&mut self, zeros: ZeroRuns, staging: &mut WorkerStaging, mode: Verify) -> Result<(), Fault> {
+        let ZeroRuns { rank, tensor, runs } = zeros;
+        if !self.is_chosen((rank, tensor)) {
+            return Ok(());
+        }
         let (zeros, card) = staging.read.pair().ok_or(NO_BUFFER)?;
         let largest = card.bytes().len() as u64;
         // The runs as a copy of themselves, so that the same arithmetic cuts them.
@@ -218,9 +263,11 @@ impl Comparison<'_, '_> {
             width: runs.width,
             rows: runs.rows,
         };
-        let pieces = match self.job.options.verify {
+        let pieces = match mode {
             Verify::Full => vec![whole],
-            Verify::None | Verify::Sample => samples(&whole, None, largest, runs.offset ^ ((rank as u64) << 48)),
+            Verify::None | Verify::Checksum | Verify::Sample => {
+                samples(&whole, None, largest, runs.offset ^ ((rank as u64) << 48))
+            }
         };
         zeros.bytes_mut().fill(0);
         let start = self.job.placement.ranks[rank].tensors[tensor].offset;

@@ -4,6 +4,7 @@ mod architectures;
 mod cache;
 mod checkpoint;
 pub mod config;
+mod draft;
 mod index;
 mod inventory;
 mod module;
@@ -69,6 +70,8 @@ pub struct Model {
     pub caches: Vec<CacheGroup>,
     /// Quantisation of the checkpoint.
     pub quantization: Option<Quantization>,
+    /// Layers after the last that predict further tokens (MTP), which engines build when they draft with them.
+    pub draft_layers: u32,
     /// Formats of matrices that are not quantised.
     plain: Format,
 }
@@ -89,6 +92,40 @@ pub struct Experts {
 /// Format of plain matrices that are stored `input × output`.
 static TRANSPOSED: LazyLock<Format> = LazyLock::new(Format::transposed);
 
+/// Kinds of layers that configs name, of all families.
+const LAYER_TYPES: &[&str] = &[
+    "full_attention",
+    "sliding_attention",
+    "chunked_attention",
+    "linear_attention",
+    "deepseek_sparse_attention",
+    "compressed_sparse_attention",
+    "heavily_compressed_attention",
+    "hybrid",
+    "attention",
+    "conv",
+    "mamba",
+    "mamba2",
+    "moe",
+    "mlp",
+];
+
+/// What no family needs and every config should keep to: a layer of a kind that nobody knows would be counted as another.
+fn consistent(fields: &Fields<'_>, model: &Model) -> Result<(), ConfigError> {
+    if let Some(unknown) = fields.text().strings("layer_types")?.into_iter().find(|name| !LAYER_TYPES.contains(name)) {
+        return Err(ConfigError::Contradiction(format!(
+            "`layer_types` names `{unknown}`, a kind of layer that is not known"
+        )));
+    }
+    match &model.experts {
+        Some(experts) if experts.per_token > experts.count => Err(ConfigError::Contradiction(format!(
+            "a token visits {} experts, and a layer has {}",
+            experts.per_token, experts.count
+        ))),
+        _ => Ok(()),
+    }
+}
+
 impl Model {
     /// Derives a model from its `config.json` and, where a publisher keeps the quantisation apart, its `hf_quant_config.json`.
     ///
@@ -98,6 +135,8 @@ impl Model {
         let fields = Fields::new(config)?;
         let family = architectures::family(&fields)?;
         let mut model = (family.build)(&fields)?;
+        consistent(&fields, &model)?;
+        model.draft_layers = draft::layers(&fields.text(), model.layers)?;
         model.quantization = Quantization::from_config(&fields, quantization, &mut model.modules)?;
         Ok(model)
     }

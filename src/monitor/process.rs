@@ -42,6 +42,30 @@ impl ProcessRow {
         })
     }
 
+    /// Whether user, name, command or number holds `wanted`, which is in lower case.
+    #[must_use]
+    pub fn contains(&self, wanted: &str) -> bool {
+        let texts = [&self.user, &self.name, &self.command];
+        texts.into_iter().flatten().any(|text| text.to_lowercase().contains(wanted))
+            || self.pid.to_string().contains(wanted)
+    }
+
+    /// The part of a model that an engine's worker says it holds: `TP0`, `PP1 TP3`. Engines name their workers so
+    /// (vLLM `VLLM::Worker_PP0_TP1`, SGLang `sglang::scheduler_TP1`).
+    #[must_use]
+    pub fn shard(&self) -> Option<String> {
+        let title = self.command.as_deref().or(self.name.as_deref())?.split(' ').next()?;
+        if !(title.starts_with("VLLM::") || title.starts_with("sglang::")) {
+            return None;
+        }
+        let is_degree = |word: &str| {
+            let number = ["TP", "PP", "DP", "EP"].iter().find_map(|degree| word.strip_prefix(degree));
+            number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+        };
+        let words: Vec<&str> = title.split('_').filter(|word| is_degree(word)).collect();
+        (!words.is_empty()).then(|| words.join(" "))
+    }
+
     /// What tells this row from all others, also in the next sample.
     #[must_use]
     pub const fn key(&self) -> (CardId, u32) {
@@ -144,6 +168,26 @@ mod tests {
             let mut sorted = rows.clone();
             sort(&mut sorted, order);
             assert_eq!(sorted.each_ref().map(|r| r.pid), pids, "{order:?}");
+        }
+    }
+
+    #[test]
+    fn workers_say_which_shard_they_hold() {
+        let shard =
+            |command: &str| ProcessRow { command: Some(command.to_owned()), ..row(0, 1, None, None, None) }.shard();
+        assert_eq!(shard("VLLM::Worker_TP3").as_deref(), Some("TP3"));
+        assert_eq!(shard("VLLM::Worker_PP1_TP0").as_deref(), Some("PP1 TP0"));
+        assert_eq!(shard("sglang::scheduler_DP0_TP2 --x").as_deref(), Some("DP0 TP2"));
+        for other in ["VLLM::EngineCore", "python3 TP0", "VLLM::Worker_TP", "VLLM::Worker_TPx", ""] {
+            assert_eq!(shard(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_filter_looks_at_user_name_command_and_number() {
+        let row = row(0, 4711, Some("Ann"), Some("python3"), None);
+        for (wanted, found) in [("ann", true), ("pyth", true), ("471", true), ("vllm", false), ("", true)] {
+            assert_eq!(row.contains(wanted), found, "{wanted}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::hardware::{CardState, MemoryState, MigInstance, ProcessState, Reading, Snapshot};
+use crate::hardware::{CardState, MemoryState, MigInstance, ProcessState, Reading, Snapshot, Vitals};
 use crate::units::Bytes;
 
 /// Name of the processes whose memory counts as this tool's own shards.
@@ -48,6 +48,8 @@ pub struct CardUsage {
     pub temperature_celsius: Reading<u32>,
     /// Power draw in milliwatts.
     pub power_milliwatts: Reading<u32>,
+    /// Clocks, limits, errors, traffic.
+    pub vitals: Vitals,
     /// Processes on it; those of a partitioned card stand at its instances.
     pub processes: Reading<Vec<ProcessState>>,
 }
@@ -135,6 +137,7 @@ fn whole(card: &CardState) -> CardUsage {
         utilization_percent: card.utilization_percent,
         temperature_celsius: card.temperature_celsius,
         power_milliwatts: card.power_milliwatts,
+        vitals: card.vitals,
         processes: listed,
     }
 }
@@ -155,6 +158,7 @@ fn instances(card: &CardState) -> impl Iterator<Item = CardUsage> + '_ {
             utilization_percent: Reading::Unsupported,
             temperature_celsius: Reading::Unsupported,
             power_milliwatts: Reading::Unsupported,
+            vitals: CardState::unreadable(0, Reading::Unsupported).vitals,
             processes,
         }
     })

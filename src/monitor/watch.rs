@@ -162,6 +162,7 @@ mod tests {
             temperature_celsius: Reading::Unsupported,
             power_milliwatts: Reading::Unsupported,
             utilization_percent: Reading::Known(50),
+            vitals: Default::default(),
         }
     }
 

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use super::boxes::strided;
 use super::{
-    Destination, FileRange, Generator, PlacedFill, PlacedTensor, Placement, RankPlacement, SourceFile, SourceRead,
-    StridedCopy, TENSOR_ALIGNMENT,
+    Destination, FileRange, Generator, PlacedFill, PlacedTensor, Placement, RankPlacement, RankPool, SourceFile,
+    SourceRead, StridedCopy, TENSOR_ALIGNMENT,
 };
 use crate::model::{Checkpoint, CheckpointTensor};
 use crate::sharding::{BoxCopy, Fill, RankTensor, Where};
@@ -112,7 +112,13 @@ impl Builder<'_> {
                 self.fill(index, request.rank, template, place, &mut tensors)?;
             }
         }
-        Ok(RankPlacement { rank: request.rank, device: request.device, arena: Bytes(end), tensors })
+        Ok(RankPlacement {
+            rank: request.rank,
+            device: request.device,
+            arena: Bytes(end),
+            tensors,
+            pool: RankPool::default(),
+        })
     }
 
     /// Finds what fills the tensor pushed last.
@@ -137,14 +143,12 @@ impl Builder<'_> {
         for copy in copies {
             covered = covered.saturating_add(template.dtype.size(copy.elements()).0);
             // Without experts of its own a copy lands once, in the whole tensor.
-            let (sources, shape) = match &copy.experts {
-                None => (vec![place], template.shape.as_slice()),
-                Some(experts) => {
-                    (experts.clone().map(|e| place.of_expert(e)).collect(), template.shape.get(1..).unwrap_or_default())
-                }
+            let shape = match &copy.experts {
+                None => template.shape.as_slice(),
+                Some(_) => template.shape.get(1..).unwrap_or_default(),
             };
             let each = template.dtype.size(shape.iter().copied().fold(1, u64::saturating_mul)).0;
-            for (index, source) in (0u64..).zip(sources) {
+            for (index, source) in (0u64..).zip(place.sources(copy)) {
                 let name = source.name(&copy.source.name);
                 let stored =
                     self.checkpoint.get(&name).ok_or_else(|| PlacementError::Missing { rank, tensor: name.clone() })?;
@@ -215,7 +219,7 @@ fn check(stored: &CheckpointTensor, copy: &BoxCopy, wanted: DType) -> Result<(),
 
 /// One of the places that a template stands for.
 #[derive(Debug, Clone, Copy)]
-struct Place {
+pub(super) struct Place {
     layer: Option<u32>,
     expert: Option<u32>,
 }
@@ -225,14 +229,22 @@ impl Place {
         Self { expert: Some(expert), ..self }
     }
 
+    /// The places of the stored tensors that a copy takes from: this one, or that of each expert.
+    pub(super) fn sources(self, copy: &BoxCopy) -> Vec<Self> {
+        match &copy.experts {
+            None => vec![self],
+            Some(experts) => experts.clone().map(|expert| self.of_expert(expert)).collect(),
+        }
+    }
+
     /// A template's name here: the first `{}` is the layer, the second the expert.
-    fn name(self, template: &str) -> String {
+    pub(super) fn name(self, template: &str) -> String {
         let numbers = [self.layer, self.expert];
         numbers.iter().flatten().fold(template.to_owned(), |name, n| name.replacen("{}", &n.to_string(), 1))
     }
 }
 
-fn places(place: &Where) -> Vec<Place> {
+pub(super) fn places(place: &Where) -> Vec<Place> {
     let at = |layer| Place { layer: Some(layer), expert: None };
     match place {
         Where::Once => vec![Place { layer: None, expert: None }],

@@ -3,10 +3,14 @@
 mod boxes;
 mod build;
 mod copy;
+mod pool;
+mod synthetic;
 mod types;
 
 pub use build::{PlacementError, RankRequest, place};
 pub use copy::StridedCopy;
+pub use pool::{RankPool, With};
+pub use synthetic::synthetic_checkpoint;
 pub use types::{
     Destination, FileRange, Generator, PlacedFill, PlacedTensor, Placement, RankPlacement, SourceFile, SourceRead,
 };

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::StridedCopy;
+use super::{RankPool, StridedCopy};
 use crate::model::Part;
 use crate::units::{Bytes, DType};
 
@@ -37,6 +37,8 @@ pub struct RankPlacement {
     pub arena: Bytes,
     /// Tensors in the order of their arena offsets.
     pub tensors: Vec<PlacedTensor>,
+    /// What is allocated beside them; empty to place the weights alone.
+    pub pool: RankPool,
 }
 
 /// One tensor of a rank as the engine constructs it.

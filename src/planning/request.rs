@@ -2,7 +2,7 @@
 
 use super::verdict::headroom;
 use super::{Advice, Rejected, State, Verdict, advice, search};
-use crate::engines::{Deployment, Engine, EngineError, EnginePlan, Settings, Version};
+use crate::engines::{Deployment, Engine, EngineError, EnginePlan, HostLine, Settings, Version};
 use crate::hardware::{Card, Fleet};
 use crate::model::Model;
 use crate::units::Bytes;
@@ -87,6 +87,14 @@ pub struct PlanRequest {
 }
 
 impl PlanRequest {
+    /// What loading takes of the host's memory; `None` where the engine's way of loading is not modelled.
+    #[must_use]
+    pub fn host_lines(&self, plan: &EnginePlan) -> Option<Vec<HostLine>> {
+        let deployment =
+            Deployment { model: &self.model, settings: &self.settings, fleet: &self.fleet, version: self.version };
+        self.engine.host(&deployment, plan)
+    }
+
     /// The engine's plan for other settings or cards: of the data-parallel replica whose cards have the least to spare.
     pub(super) fn engine_plan(&self, settings: &Settings, fleet: &Fleet) -> Result<EnginePlan, EngineError> {
         let replica = |fleet: &Fleet| {

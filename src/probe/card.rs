@@ -1,13 +1,13 @@
 //! One card.
 
-use nvml_wrapper::enum_wrappers::device::TemperatureSensor;
+use nvml_wrapper::enum_wrappers::device::{Clock, EccCounter, MemoryError, PcieUtilCounter, TemperatureSensor};
 use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::{Device, Nvml};
 
 use super::owners::ProcessTable;
 use super::readings::{absent, reading};
 use super::{Wanted, mig, processes, unwrapped};
-use crate::hardware::{CardState, MemoryState, PcieLink, Reading};
+use crate::hardware::{CardState, MemoryState, PcieLink, Reading, Vitals};
 use crate::units::Bytes;
 
 /// All readings of the card at `index`; a card that cannot even be opened keeps its place, each reading with the reason.
@@ -36,7 +36,26 @@ pub(super) fn read(nvml: &Nvml, table: &impl ProcessTable, index: u32, wanted: W
         temperature_celsius: reading(device.temperature(TemperatureSensor::Gpu)),
         power_milliwatts: reading(device.power_usage()),
         utilization_percent: reading(device.utilization_rates()).map(|rates| rates.gpu),
+        vitals: vitals(&device, wanted),
     }
+}
+
+fn vitals(device: &Device<'_>, wanted: Wanted) -> Vitals {
+    let mut vitals = Vitals::default();
+    if wanted.vitals {
+        vitals.sm_clock_mhz = reading(device.clock_info(Clock::SM));
+        vitals.memory_clock_mhz = reading(device.clock_info(Clock::Memory));
+        vitals.power_limit_milliwatts = reading(device.enforced_power_limit());
+        vitals.uncorrected_errors = reading(device.total_ecc_errors(MemoryError::Uncorrected, EccCounter::Volatile));
+    }
+    if wanted.traffic {
+        // The driver counts in units of 1000 bytes.
+        let rate =
+            |counter| reading(device.pcie_throughput(counter)).map(|kilobytes| Bytes(u64::from(kilobytes) * 1000));
+        vitals.pcie_sent_per_second = rate(PcieUtilCounter::Send);
+        vitals.pcie_received_per_second = rate(PcieUtilCounter::Receive);
+    }
+    vitals
 }
 
 /// Memory by the v2 call; by v1 where v2 is missing (drivers before branch 510) or refused (WSL), and then without the reserved part.

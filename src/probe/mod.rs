@@ -12,6 +12,7 @@
 
 mod card;
 mod error;
+mod events;
 mod mig;
 mod nvml;
 mod owners;
@@ -23,6 +24,7 @@ mod unwrapped;
 mod workers;
 
 pub use error::ProbeError;
+pub use events::{CardError, wait_for_errors};
 pub use nvml::NvmlProbe;
 pub use recorded::{RECORDING_SCHEMA, RecordedProbe, Recording, save_recording};
 
@@ -47,13 +49,17 @@ pub struct Wanted {
     pub pcie: bool,
     /// NVLink, peer access and topology of each pair: the number of calls grows with the square of the cards.
     pub peers: bool,
+    /// Clocks, power limit and memory errors.
+    pub vitals: bool,
+    /// Bytes over PCIe: the driver measures each direction of each card for 20 ms.
+    pub traffic: bool,
 }
 
 impl Wanted {
     /// All there is.
-    pub const EVERYTHING: Self = Self { processes: true, pcie: true, peers: true };
+    pub const EVERYTHING: Self = Self { processes: true, pcie: true, peers: true, vitals: false, traffic: false };
     /// What changes from second to second.
-    pub const CHANGING: Self = Self { processes: true, pcie: false, peers: false };
+    pub const CHANGING: Self = Self { processes: true, pcie: false, peers: false, vitals: true, traffic: false };
     /// Memory alone.
-    pub const MEMORY: Self = Self { processes: false, pcie: false, peers: false };
+    pub const MEMORY: Self = Self { processes: false, pcie: false, peers: false, vitals: false, traffic: false };
 }

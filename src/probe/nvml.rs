@@ -25,20 +25,25 @@ impl NvmlProbe {
     /// # Errors
     /// When no driver answers; each cause is its own variant.
     pub fn open(wanted: Wanted) -> Result<Self, ProbeError> {
-        let mut opened = Nvml::init();
-        for place in OTHER_PLACES {
-            if !matches!(opened, Err(NvmlError::LibloadingError(_))) {
-                break;
-            }
-            opened = Nvml::builder().lib_path(place.as_ref()).init();
-        }
-        Ok(Self { nvml: opened?, processes: SystemProcesses, wanted })
+        Ok(Self { nvml: open()?, processes: SystemProcesses, wanted })
     }
 
     /// Changes what the next snapshots hold.
     pub const fn want(&mut self, wanted: Wanted) {
         self.wanted = wanted;
     }
+}
+
+/// The library, wherever it lies.
+pub(super) fn open() -> Result<Nvml, NvmlError> {
+    let mut opened = Nvml::init();
+    for place in OTHER_PLACES {
+        if !matches!(opened, Err(NvmlError::LibloadingError(_))) {
+            break;
+        }
+        opened = Nvml::builder().lib_path(place.as_ref()).init();
+    }
+    opened
 }
 
 impl Probe for NvmlProbe {

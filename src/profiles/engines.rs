@@ -29,6 +29,9 @@ pub struct ImageItem {
     pub tokens: u64,
     /// Numbers of one patch's pixels.
     pub inputs: u64,
+    /// Hidden rows of inner layers that the tower keeps for its output.
+    #[serde(default)]
+    pub kept: u64,
     /// Whether the tower rotates queries and keys, which it does in float32.
     pub rotated: bool,
     /// Whether videos of that size are another kind of input.
@@ -136,6 +139,9 @@ pub struct SchedulerConstants {
     /// Length above which such an engine chunks unasked.
     #[serde(default)]
     pub chunked_above: u64,
+    /// Least tokens of a step for models that see images, where prompts are whole; 0 for no such bound.
+    #[serde(default)]
+    pub image_tokens: u64,
     /// Whether a step is never larger than all sequences at full length.
     #[serde(default)]
     pub at_most_all_sequences: bool,
@@ -403,7 +409,7 @@ struct File {
     schema: u32,
     engine: String,
     newest: String,
-    #[serde(rename = "image")]
+    #[serde(rename = "image", default)]
     images: Vec<ImageItem>,
     #[serde(rename = "era")]
     eras: Vec<Changes>,

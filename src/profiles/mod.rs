@@ -1,5 +1,6 @@
 //! Facts with their sources, as typed values: cards, engines, quantisations, models. Embedded at build; a directory can add to them.
 
+mod calibration;
 mod engines;
 pub mod gpus;
 pub mod models;
@@ -8,6 +9,7 @@ pub mod oom;
 mod quants;
 mod transformers;
 
+pub use calibration::{Calibration, CalibrationError, CardCalibration, HostCalibration};
 pub use engines::{
     ActivationConstants, Bounds, BudgetConstants, BufferConstants, CardDefaults, Charge, CommunicationConstants,
     ExpertConstants, ExpertWorkspace, GraphConstants, ImageItem, NonTorchConstants, SchedulerConstants, Size, Spread,

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{PlanReport, Tool};
-use crate::planning::Reconciled;
+use crate::planning::{Holder, Reconciled};
 use crate::units::Bytes;
 
 /// A load.
@@ -22,6 +22,8 @@ pub struct LoadReport {
     pub failure: Option<FailureReport>,
     /// The plan that was carried out.
     pub plan: PlanReport,
+    /// What was put on the cards: `weights`, `kv` (and the weights) or `all` (and the workspace of the activation peak).
+    pub with: String,
     /// The backend: `cuda`, or `host`, which proves placement and bytes and no GPU.
     pub device: String,
     /// Why that backend.
@@ -36,6 +38,8 @@ pub struct LoadReport {
     pub verification: VerificationReport,
     /// Predicted against observed.
     pub reconciliation: Vec<ReconciliationLine>,
+    /// What the cards' accounts say when they are laid side by side: who was there before, imbalance, what was not explained.
+    pub findings: Vec<String>,
     /// What the reader must know.
     pub warnings: Vec<String>,
 }
@@ -58,6 +62,8 @@ pub struct FailureReport {
 /// Reading.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ReadReport {
+    /// `files`, or `generated` for a rehearsal without them.
+    pub source: String,
     /// Bytes read from files, each once.
     pub file_bytes: Bytes,
     /// From the first read to the last byte on a card.
@@ -70,6 +76,10 @@ pub struct ReadReport {
     pub buffer_bytes: Bytes,
     /// Reading threads.
     pub workers: u32,
+    /// Files read around the page cache (direct I/O).
+    pub direct_files: u32,
+    /// Files read through the page cache.
+    pub buffered_files: u32,
 }
 
 /// One rank.
@@ -89,6 +99,12 @@ pub struct LoadedRank {
     pub zeroed_bytes: Bytes,
     /// The rank's single allocation: tensors and their alignment.
     pub arena_bytes: Bytes,
+    /// KV pool allocated; 0 when it was not asked for.
+    pub kv_cache_bytes: Bytes,
+    /// Allocations of the KV pool.
+    pub kv_cache_allocations: u64,
+    /// Workspace allocated; 0 when it was not asked for.
+    pub workspace_bytes: Bytes,
     /// From the start to the rank's last byte.
     pub seconds: Option<f64>,
     /// Bytes that arrived per second, in units of 10^9.
@@ -110,15 +126,61 @@ pub struct LoadedCard {
     pub uuid: Option<String>,
     /// CUDA total, or the stated capacity of a host card.
     pub capacity_bytes: Bytes,
+    /// Who held memory before the load.
+    pub baseline: BaselineReport,
     /// Memory at the end of each step.
     pub phases: Vec<PhaseReport>,
+    /// The most in use at the end of any step, by NVML, or by the driver where NVML is silent.
+    pub peak_used_bytes: Option<Bytes>,
+}
+
+/// A card before the load touched it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BaselineReport {
+    /// In use.
+    pub used_bytes: Option<Bytes>,
+    /// Why there is no figure.
+    pub used_reason: Option<String>,
+    /// In use, and listed for no process.
+    pub unlisted_bytes: Option<Bytes>,
+    /// Processes that held memory.
+    pub processes: Vec<HolderReport>,
+    /// NVML's total less what is reserved; to be compared with the driver's `capacity_bytes`.
+    pub nvml_cuda_total_bytes: Option<Bytes>,
+    /// Profile of a MIG slice, as the driver names it.
+    pub mig_slice: Option<String>,
+    /// NVML index of the card that the slice is cut from.
+    pub mig_card: Option<u32>,
+}
+
+/// A process on a card.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HolderReport {
+    /// Process id, in NVML's namespace.
+    pub pid: u32,
+    /// Short name, where visible.
+    pub name: Option<String>,
+    /// Bytes on the card, where NVML tells.
+    pub used_bytes: Option<Bytes>,
+    /// An engine's worker whose engine is gone.
+    pub orphan: bool,
+}
+
+impl From<&Holder> for HolderReport {
+    fn from(holder: &Holder) -> Self {
+        Self { pid: holder.pid, name: holder.name.clone(), used_bytes: holder.bytes, orphan: holder.orphan }
+    }
 }
 
 /// A card's memory at the end of one step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PhaseReport {
-    /// `before`, `context`, `arena`, `loaded`, `verified`, `freed`, `released`.
+    /// `before`, `context`, `arena`, `loaded`, `verified`, `kv`, `peak`, `freed`, `released`.
     pub phase: String,
+    /// Total by the driver's own account (`cuMemGetInfo`).
+    pub driver_total_bytes: Option<Bytes>,
+    /// Free by the same.
+    pub driver_free_bytes: Option<Bytes>,
     /// In use by the driver's own account (`cuMemGetInfo`).
     pub driver_used_bytes: Option<Bytes>,
     /// Why there is none.
@@ -127,12 +189,20 @@ pub struct PhaseReport {
     pub nvml_used_bytes: Option<Bytes>,
     /// Why there is none.
     pub nvml_used_reason: Option<String>,
+    /// Total by NVML, the reserved part included.
+    pub nvml_total_bytes: Option<Bytes>,
+    /// Held by driver and firmware, by NVML.
+    pub nvml_reserved_bytes: Option<Bytes>,
+    /// Held by this process, by NVML's list.
+    pub own_bytes: Option<Bytes>,
+    /// Why there is none.
+    pub own_reason: Option<String>,
 }
 
 /// What was compared.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct VerificationReport {
-    /// `none`, `sample` or `full`.
+    /// `none`, `sample`, `checksum` or `full`.
     pub mode: String,
     /// Whether all that was compared was equal; `null` when nothing was.
     pub verified: Option<bool>,
@@ -155,6 +225,8 @@ pub struct ReconciliationLine {
     pub observed_bytes: Option<Bytes>,
     /// Observed − predicted.
     pub difference_bytes: Option<i64>,
+    /// Largest difference that counts as agreement.
+    pub tolerance_bytes: Bytes,
     /// `agrees`, `disagrees`, `not_exercised` or `not_observable`.
     pub status: String,
 }
@@ -167,6 +239,7 @@ impl From<Reconciled> for ReconciliationLine {
             device: line.device,
             line: line.what.to_owned(),
             predicted_bytes: line.predicted,
+            tolerance_bytes: line.tolerance,
             observed_bytes: line.observed,
         }
     }

@@ -6,9 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::engines::command_line::CommandTemplate;
-use crate::engines::{Cause, Component, Demand, Line, RankPlan};
-use crate::hardware::{Card, FleetSource};
+use crate::engines::{Cause, Component, Demand, EnginePlan, Line, RankPlan};
+use crate::hardware::{Card, FleetSource, HostMemory};
 use crate::planning::{self, PlanRequest, Planned};
+use crate::report::HostReport;
 use crate::units::{Basis, Bytes, Tokens};
 
 /// Name and version of the program that wrote a report.
@@ -234,21 +235,6 @@ pub struct LineReport {
     pub formula: String,
 }
 
-/// Host memory; `null` where the engine's way of loading is not modelled.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-pub struct HostReport {
-    /// Pinned buffers while loading.
-    pub staging_bytes: Option<Bytes>,
-    /// Weights or caches kept in host memory.
-    pub offload_bytes: Option<Bytes>,
-    /// Checkpoint in the page cache.
-    pub page_cache_bytes: Option<Bytes>,
-    /// What the machine or container allows.
-    pub limit_bytes: Option<Bytes>,
-    /// Why figures are absent.
-    pub reason: Option<String>,
-}
-
 /// The KV pool.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CapacityReport {
@@ -361,6 +347,18 @@ impl PlanReport {
         }
     }
 
+    /// Sets what loading takes of the host against what this machine has.
+    pub fn compare_host(&mut self, memory: &HostMemory, request: &PlanRequest, plan: &EnginePlan) {
+        // Where host and device share a pool there is one card, and its capacity is the pool.
+        let shared = request.fleet.cards.iter().find(|card| card.shared_pool);
+        let pool = shared.map(|card| {
+            let device = plan.ranks.iter().map(|rank| rank.top(Demand::High)).sum();
+            (device, card.capacity)
+        });
+        let short = self.host.compare(memory, pool);
+        self.warnings.extend(short);
+    }
+
     /// The schema's name.
     pub const SCHEMA: &'static str = "shardfit/plan/1";
 
@@ -421,11 +419,7 @@ impl PlanReport {
             },
             weakest_line: weakest(&plan.ranks),
             ranks,
-            host: HostReport {
-                offload_bytes: plan.offload,
-                reason: Some("staging and page cache of this engine's loader are not modelled".to_owned()),
-                ..HostReport::default()
-            },
+            host: HostReport::of_need(request.host_lines(plan).as_deref(), plan.offload),
             capacity: CapacityReport {
                 kv_cache_tokens: plan.kv.tokens,
                 printed_kv_cache_tokens: plan.kv.printed_tokens,

@@ -77,6 +77,20 @@ pub enum ShardError {
         /// Ranks.
         tp: u64,
     },
+    /// The engine's version runs no such quantisation.
+    #[error("this version runs no checkpoints quantised by `{method}`")]
+    UnknownMethod {
+        /// The method.
+        method: String,
+    },
+    /// No kernel takes weights of so many bits.
+    #[error("no kernel takes {bits}-bit weights of {method}")]
+    Bits {
+        /// The method.
+        method: String,
+        /// Bits of a weight.
+        bits: u64,
+    },
     /// The class that the engine runs does not say how ranks divide it.
     #[error("`{class}` does not say how several ranks divide it")]
     NoPlan {

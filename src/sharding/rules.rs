@@ -41,6 +41,8 @@ pub enum ExpertRule {
     Whole {
         /// Ranks: tensor-parallel times data-parallel.
         ways: u32,
+        /// Second copies of experts, over all ranks together, that the engine fills from the first.
+        redundant: u32,
     },
 }
 
@@ -79,6 +81,8 @@ pub struct ShardingRules {
     pub fusions: Vec<Fusion>,
     /// Vocabulary entries are padded to a multiple of this before they are divided.
     pub vocabulary_multiple: u64,
+    /// Roles whose divided rows are padded to a multiple of so many.
+    pub row_multiples: Vec<(Role, u64)>,
     /// Entries of the token embedding that are built, where the engine leaves some of the checkpoint's out.
     pub embedding_rows: Option<u64>,
     /// Whether the head shares the embedding's storage when the checkpoint ties them and both are on one rank.

@@ -6,7 +6,7 @@ use super::slices::Member;
 use super::stored::{Cut, Features, Filled, FusedMatrix};
 use super::{BoxCopy, Fill, Layout, Rank, RankTensor, ShardError, ShardingRules, SourceTensor, Split, Stage, Where};
 use crate::model::{IndexSet, Instances, Kind, Model, Module, Part, Role, RowParameter, Segment, bias};
-use crate::units::DType;
+use crate::units::{DType, round_up};
 
 /// The tensors of one rank, in the order of construction.
 ///
@@ -195,8 +195,12 @@ impl Shard<'_> {
             }
             Kind::Rows { output, parameters } => {
                 let rows = output.iter().map(|s| s.rows).fold(0, u64::saturating_add);
+                let padded = |cut: Cut| match self.rules.row_multiples.iter().find(|(role, _)| *role == first.role) {
+                    Some((_, multiple)) => Cut { held: round_up(cut.held, *multiple), ..cut },
+                    None => cut,
+                };
                 let cut = match self.rules.split_of(first) {
-                    Split::Column => self.column(output, first, self.member)?,
+                    Split::Column => padded(self.column(output, first, self.member)?),
                     Split::Vocabulary => {
                         let (slice, held) = self.member.vocabulary(rows, self.rules.vocabulary_multiple)?;
                         Cut { slices: vec![slice], held }

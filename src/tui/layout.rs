@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use ratatui::layout::Rect;
 
-use super::State;
+use super::{State, View};
 
 /// The parts of the screen of `top`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,7 +13,9 @@ pub(super) struct Layout {
     pub header: Rect,
     /// Below it, when something is wrong; empty otherwise.
     pub notice: Rect,
-    /// The cards.
+    /// All between these and the footer.
+    pub body: Rect,
+    /// The cards; on the screen of one card, its place.
     pub grid: Grid,
     /// The processes, with title and column heads.
     pub processes: Rect,
@@ -58,6 +60,25 @@ impl Layout {
         let top = header.height + notice.height;
         let room = footer.y.saturating_sub(top);
 
+        let body = row(top, room);
+        let parts = |grid: u16, processes: u16| Self {
+            header,
+            notice,
+            body,
+            grid: Grid::new(row(top, grid), 0, 0),
+            processes: row(top + grid, processes),
+            footer,
+        };
+        match state.view {
+            View::Overview => {}
+            View::Card => {
+                let list = (room / 4).clamp(LIST_HEAD + 1, 12).min(room);
+                return parts(room - list, list);
+            }
+            View::Processes => return parts(0, room),
+            View::Timeline | View::Plan => return parts(room, 0),
+        }
+
         let processes = state.shown().processes().len();
         let wanted = LIST_HEAD.saturating_add(u16::try_from(processes.max(1)).unwrap_or(u16::MAX));
         // A long list gets a third of the room, a short one no more than it needs. When that would hide a card, the list gives way, down
@@ -70,7 +91,7 @@ impl Layout {
         // What the cards leave over goes to the list.
         let grid_height = grid.height();
         let grid = Grid { area: row(top, grid_height), ..grid };
-        Self { header, notice, grid, processes: row(top + grid_height, room - grid_height), footer }
+        Self { header, notice, body, grid, processes: row(top + grid_height, room - grid_height), footer }
     }
 
     /// Rows of processes that are visible.
@@ -140,7 +161,7 @@ impl Grid {
 }
 
 /// The window of `size` places over `count` that holds `selected` as near its middle as the ends allow.
-fn window(selected: usize, count: usize, size: usize) -> Range<usize> {
+pub(super) fn window(selected: usize, count: usize, size: usize) -> Range<usize> {
     let start = selected.saturating_sub(size / 2).min(count.saturating_sub(size));
     start..(start + size).min(count)
 }

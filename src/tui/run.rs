@@ -1,6 +1,8 @@
 //! The main loop: input, data, and the passing of time.
 
 use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
@@ -10,9 +12,12 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
-use super::{Action, Effect, State, Terminal, Theme, draw::draw, update};
-use crate::monitor::{Interval, Sample, Sampler};
-use crate::probe::Probe;
+use super::session::{Next, Session};
+use super::{Action, Size, State, Terminal, Theme, draw::draw, update};
+use crate::monitor::alarm::Rule;
+use crate::monitor::recording::Replay;
+use crate::monitor::{Expectation, Interval, Sample};
+use crate::probe::{CardError, Probe};
 
 /// What the screen of `top` is started with.
 pub struct Options {
@@ -20,8 +25,36 @@ pub struct Options {
     pub source: String,
     /// How often to ask at first.
     pub interval: Interval,
+    /// Time over which growth and imbalance are judged.
+    pub window: Duration,
     /// How it looks.
     pub theme: Theme,
+    /// What a plan predicts.
+    pub expectation: Option<Arc<Expectation>>,
+    /// What must not happen.
+    pub rules: Vec<Rule>,
+    /// Whether processes may be ended.
+    pub may_kill: bool,
+    /// Where to record from the start.
+    pub record: Option<PathBuf>,
+}
+
+/// What is watched.
+pub enum Source {
+    /// Cards, asked again and again.
+    Cards {
+        /// Who is asked.
+        probe: Box<dyn Probe + Send>,
+        /// Whether the driver's own reports are waited for too.
+        events: bool,
+    },
+    /// A recording.
+    Recording {
+        /// What was recorded.
+        replay: Arc<Replay>,
+        /// Seconds of it in a second.
+        speed: f64,
+    },
 }
 
 /// Why the screen closed.
@@ -34,27 +67,33 @@ pub enum Ended {
 }
 
 /// From the threads to the loop.
-enum Message {
+pub(super) enum Message {
     Input(event::Event),
     /// Input ended: the terminal is gone.
     NoInput(io::Error),
     Sample(Sample),
+    /// What the driver reported, or that it reported nothing for a while.
+    CardError(Option<CardError>),
     Signal(i32),
 }
 
-/// Ages on the screen are in whole seconds.
-const TICK: Duration = Duration::from_secs(1);
 /// How long the first frame waits for the first sample; a driver that takes longer is waited for on the screen.
 const FIRST_SAMPLE: Duration = Duration::from_millis(300);
 
-/// Shows the cards until the user leaves.
+/// Shows cards or a recording until the user leaves.
 ///
 /// # Errors
-/// When the terminal refuses or goes away.
-pub fn run(probe: Box<dyn Probe + Send>, options: Options) -> io::Result<Ended> {
+/// When the terminal refuses or goes away, or a recording cannot be begun.
+pub fn run(source: Source, options: Options) -> io::Result<Ended> {
     let (sink, messages) = channel();
-    let sampler = Sampler::start(probe, options.interval, sink.clone(), Message::Sample)?;
-    let mut first = messages.recv_timeout(FIRST_SAMPLE).ok();
+    let size = crossterm::terminal::size().map(|(width, height)| Size { width, height })?;
+    let mut state = State::new(options.source.clone(), size, options.interval).with_rules(options.rules.clone());
+    state.window = options.window;
+    state.expectation.clone_from(&options.expectation);
+    state.may_kill = options.may_kill;
+    let replayed = matches!(source, Source::Recording { .. });
+    let mut session = Session::start(source, &options, &mut state, &sink)?;
+    let mut first = if replayed { None } else { messages.recv_timeout(FIRST_SAMPLE).ok() };
 
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     let closing = signals.handle();
@@ -66,9 +105,13 @@ pub fn run(probe: Box<dyn Probe + Send>, options: Options) -> io::Result<Ended> 
         }
     })?;
 
-    let mut state = State::new(options.source, terminal.size()?, options.interval);
+    state.size = terminal.size()?;
+    let mut paint_first = replayed;
     let ended = loop {
-        if let Some(ended) = next(&messages, first.take(), &sampler, &mut state, &mut terminal)? {
+        if std::mem::take(&mut paint_first) {
+            terminal.draw(|frame| draw(&state, &options.theme, frame))?;
+        }
+        if let Some(ended) = next(&messages, first.take(), &mut session, &mut state, &mut terminal)? {
             break ended;
         }
         terminal.draw(|frame| draw(&state, &options.theme, frame))?;
@@ -97,32 +140,33 @@ fn listen_to_input(sink: Sender<Message>) -> io::Result<()> {
 fn next(
     messages: &Receiver<Message>,
     first: Option<Message>,
-    sampler: &Sampler,
+    session: &mut Session,
     state: &mut State,
     terminal: &mut Terminal,
 ) -> io::Result<Option<Ended>> {
     let mut waiting = match first {
         Some(message) => Some(message),
-        None => match messages.recv_timeout(TICK) {
+        None => match messages.recv_timeout(session.patience(state)) {
             Ok(message) => Some(message),
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => return Err(io::Error::other("no thread is left to listen to")),
         },
     };
-    update(state, Action::Tick(sampler.now()));
+    session.tick(state);
     while let Some(message) = waiting {
-        let action = match message {
-            Message::Input(event) => Action::of(&event),
+        let effect = match message {
+            Message::Input(event) => Action::in_mode(&event, state.mode()).and_then(|action| update(state, action)),
             Message::NoInput(error) => return Err(error),
-            Message::Sample(sample) => Some(Action::Sample(sample)),
+            Message::Sample(sample) => session.sample(sample, state),
+            Message::CardError(error) => error.and_then(|error| session.card_error(error, state)),
             Message::Signal(signal) => return Ok(Some(Ended::Signal(signal))),
         };
-        match action.and_then(|action| update(state, action)) {
-            Some(Effect::Quit) => return Ok(Some(Ended::Quit)),
-            Some(Effect::Suspend) => terminal.lend(|| emulate_default_handler(SIGTSTP))?,
-            Some(Effect::Repaint) => terminal.clear()?,
-            Some(Effect::SetInterval(interval)) => sampler.set_interval(interval),
-            None => {}
+        if let Some(effect) = effect {
+            match session.carry_out(effect, state, terminal)? {
+                Next::GoOn => {}
+                Next::Quit => return Ok(Some(Ended::Quit)),
+                Next::Suspend => terminal.lend(|| emulate_default_handler(SIGTSTP))?,
+            }
         }
         waiting = messages.try_recv().ok();
     }

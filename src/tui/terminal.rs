@@ -1,6 +1,6 @@
 //! The terminal while a screen is open, and its return to what it was, whatever happens.
 
-use std::io::{self, Stdout, stdout};
+use std::io::{self, Stdout, Write, stdout};
 use std::panic;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -72,6 +72,15 @@ impl Terminal {
             return Err(io::Error::other("another thread of the program failed"));
         }
         self.inner.draw(paint).map(|_| ())
+    }
+
+    /// Rings the bell of the terminal.
+    ///
+    /// # Errors
+    /// When the terminal cannot be written.
+    pub fn ring(&mut self) -> io::Result<()> {
+        let mut out = stdout();
+        out.write_all(b"\x07").and_then(|()| out.flush())
     }
 
     /// Forgets what is on the screen, so that the next frame is written whole.

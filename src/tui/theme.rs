@@ -2,6 +2,9 @@
 
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::symbols::border;
+use serde::Deserialize;
+
+use crate::monitor::Part;
 
 /// What a piece of the screen says. Everything that is painted has one of these; colours exist in this file alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +31,12 @@ pub enum Meaning {
     Occupancy,
     /// The curve of utilisation.
     Activity,
+    /// Memory that the plan expects and that is not used yet.
+    Ghost,
+    /// Memory in use beyond what the plan expects.
+    Over,
+    /// A part of a plan.
+    Part(Part),
     /// Worth a look: nearly full, hot, an orphan.
     Warning,
     /// What is shown is not true any more: driver or card gone.
@@ -35,12 +44,15 @@ pub enum Meaning {
 }
 
 /// Which colours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Palette {
     /// Colours that people with any of the usual colour-vision deficiencies tell apart: after M. Okabe and K. Ito, "Color Universal
     /// Design" (2008), the nearest entries of the 256-colour table. They differ in lightness too.
     #[default]
     Colour,
+    /// The same hues, brighter, for projectors and dim screens.
+    Bright,
     /// None: bold, dim and reversed text alone.
     Plain,
 }
@@ -56,6 +68,16 @@ pub struct Symbols {
     pub reserved: &'static str,
     /// A column of free memory.
     pub free: &'static str,
+    /// A column that the plan expects and nobody uses yet.
+    pub ghost: &'static str,
+    /// A column in use beyond the plan.
+    pub over: &'static str,
+    /// The outline of a plan: its left end, a line, between two parts, its right end.
+    pub outline: [&'static str; 4],
+    /// A level that a plan predicts, across a graph.
+    pub level: &'static str,
+    /// A mark on a timeline.
+    pub mark: &'static str,
     /// Line between blocks.
     pub rule: &'static str,
     /// In front of what is selected.
@@ -79,6 +101,11 @@ impl Symbols {
         others: "▓",
         reserved: "░",
         free: "·",
+        ghost: "╌",
+        over: "▒",
+        outline: ["└", "─", "┴", "┘"],
+        level: "┄",
+        mark: "▲",
         rule: "─",
         cursor: "▸",
         ellipsis: "…",
@@ -94,6 +121,11 @@ impl Symbols {
         others: "=",
         reserved: "-",
         free: ".",
+        ghost: ":",
+        over: "!",
+        outline: ["+", "-", "+", "+"],
+        level: "-",
+        mark: "^",
         rule: "-",
         cursor: ">",
         ellipsis: "~",
@@ -137,7 +169,10 @@ impl Theme {
             Meaning::Focus | Meaning::Warning => Style::new().add_modifier(Modifier::BOLD),
             Meaning::Selected | Meaning::Alarm => Style::new().add_modifier(Modifier::REVERSED),
             Meaning::Label => Style::new().add_modifier(Modifier::DIM),
+            Meaning::Over => Style::new().add_modifier(Modifier::BOLD),
             Meaning::Plain
+            | Meaning::Ghost
+            | Meaning::Part(_)
             | Meaning::Own
             | Meaning::Others
             | Meaning::Reserved
@@ -146,24 +181,30 @@ impl Theme {
             | Meaning::Activity => Style::new(),
         };
         match (self.palette, colour(meaning)) {
-            (Palette::Colour, Some(colour)) => style.fg(colour),
+            (Palette::Colour, Some((colour, _))) | (Palette::Bright, Some((_, colour))) => {
+                style.fg(Color::Indexed(colour))
+            }
             _ => style,
         }
     }
 }
 
-/// The foreground of a meaning; `None` leaves the terminal's own, which fits light and dark backgrounds alike.
-const fn colour(meaning: Meaning) -> Option<Color> {
+/// The foreground of a meaning, normal and bright, as entries of the 256-colour table; `None` leaves the terminal's own, which fits light
+/// and dark backgrounds alike.
+const fn colour(meaning: Meaning) -> Option<(u8, u8)> {
     match meaning {
         Meaning::Plain | Meaning::Label | Meaning::Title | Meaning::Selected => None,
-        Meaning::Focus | Meaning::Own => Some(Color::Indexed(74)),
-        Meaning::Others => Some(Color::Indexed(179)),
-        Meaning::Reserved => Some(Color::Indexed(245)),
-        Meaning::Free => Some(Color::Indexed(240)),
-        Meaning::Occupancy => Some(Color::Indexed(139)),
-        Meaning::Activity => Some(Color::Indexed(72)),
-        Meaning::Warning => Some(Color::Indexed(214)),
-        Meaning::Alarm => Some(Color::Indexed(166)),
+        Meaning::Focus | Meaning::Own | Meaning::Part(Part::Weights) => Some((74, 81)),
+        Meaning::Others | Meaning::Part(Part::Others) => Some((179, 222)),
+        Meaning::Reserved | Meaning::Part(Part::Context) => Some((245, 250)),
+        Meaning::Free => Some((240, 244)),
+        Meaning::Ghost => Some((67, 75)),
+        Meaning::Occupancy | Meaning::Part(Part::Graphs) => Some((139, 219)),
+        Meaning::Activity | Meaning::Part(Part::Kv) => Some((72, 84)),
+        Meaning::Part(Part::Activation) => Some((173, 216)),
+        Meaning::Part(Part::Communication) => Some((185, 228)),
+        Meaning::Warning => Some((214, 220)),
+        Meaning::Over | Meaning::Alarm => Some((166, 208)),
     }
 }
 
@@ -175,7 +216,11 @@ mod tests {
 
     #[test]
     fn ascii_means_ascii_and_signs_are_one_column_wide() {
-        let signs = |s: Symbols| [s.own, s.others, s.reserved, s.free, s.rule, s.cursor, s.ellipsis];
+        let signs = |s: Symbols| {
+            let single =
+                [s.own, s.others, s.reserved, s.free, s.ghost, s.over, s.level, s.mark, s.rule, s.cursor, s.ellipsis];
+            [&single[..], &s.outline].concat()
+        };
         assert!(signs(Symbols::ASCII).concat().is_ascii());
         assert!([Symbols::ASCII.celsius, Symbols::ASCII.arrows].concat().is_ascii());
         for sign in signs(Symbols::ASCII).iter().chain(&signs(Symbols::UNICODE)) {
@@ -186,10 +231,11 @@ mod tests {
     #[test]
     fn the_parts_of_a_bar_differ_without_colour() {
         for symbols in [Symbols::ASCII, Symbols::UNICODE] {
-            let mut parts = vec![symbols.own, symbols.others, symbols.reserved, symbols.free];
+            let mut parts =
+                vec![symbols.own, symbols.others, symbols.reserved, symbols.free, symbols.ghost, symbols.over];
             parts.sort_unstable();
             parts.dedup();
-            assert_eq!(parts.len(), 4);
+            assert_eq!(parts.len(), 6);
         }
     }
 }

@@ -20,6 +20,8 @@ pub enum DType {
     F8_E5M2,
     F8_E4M3,
     F8_E8M0,
+    F8_E4M3FNUZ,
+    F8_E5M2FNUZ,
     I16,
     U16,
     F16,
@@ -35,7 +37,7 @@ pub enum DType {
 
 impl DType {
     /// All formats, for tables and tests.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::BOOL,
         Self::F4,
         Self::F6_E2M3,
@@ -45,6 +47,8 @@ impl DType {
         Self::F8_E5M2,
         Self::F8_E4M3,
         Self::F8_E8M0,
+        Self::F8_E4M3FNUZ,
+        Self::F8_E5M2FNUZ,
         Self::I16,
         Self::U16,
         Self::F16,
@@ -64,7 +68,14 @@ impl DType {
         match self {
             Self::F4 => 4,
             Self::F6_E2M3 | Self::F6_E3M2 => 6,
-            Self::BOOL | Self::U8 | Self::I8 | Self::F8_E5M2 | Self::F8_E4M3 | Self::F8_E8M0 => 8,
+            Self::BOOL
+            | Self::U8
+            | Self::I8
+            | Self::F8_E5M2
+            | Self::F8_E4M3
+            | Self::F8_E8M0
+            | Self::F8_E4M3FNUZ
+            | Self::F8_E5M2FNUZ => 8,
             Self::I16 | Self::U16 | Self::F16 | Self::BF16 => 16,
             Self::I32 | Self::U32 | Self::F32 => 32,
             Self::C64 | Self::F64 | Self::I64 | Self::U64 => 64,
@@ -102,6 +113,8 @@ impl DType {
             Self::F8_E5M2 => "F8_E5M2",
             Self::F8_E4M3 => "F8_E4M3",
             Self::F8_E8M0 => "F8_E8M0",
+            Self::F8_E4M3FNUZ => "F8_E4M3FNUZ",
+            Self::F8_E5M2FNUZ => "F8_E5M2FNUZ",
             Self::I16 => "I16",
             Self::U16 => "U16",
             Self::F16 => "F16",
@@ -129,6 +142,8 @@ impl DType {
             Self::F8_E5M2 => "float8_e5m2",
             Self::F8_E4M3 => "float8_e4m3fn",
             Self::F8_E8M0 => "float8_e8m0fnu",
+            Self::F8_E4M3FNUZ => "float8_e4m3fnuz",
+            Self::F8_E5M2FNUZ => "float8_e5m2fnuz",
             Self::I16 => "int16",
             Self::U16 => "uint16",
             Self::F16 => "float16",
@@ -153,6 +168,8 @@ impl DType {
             | Self::F8_E5M2
             | Self::F8_E4M3
             | Self::F8_E8M0
+            | Self::F8_E4M3FNUZ
+            | Self::F8_E5M2FNUZ
             | Self::F16
             | Self::BF16
             | Self::F32

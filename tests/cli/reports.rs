@@ -99,11 +99,11 @@ fn other_forms_are_as_they_were() {
     );
     golden(
         "load_host",
-        "load examples/models/tiny-qwen2 --tp 2 --gpus 2xA10 --device host --engine vllm@0.11.2 --verify none",
+        "load examples/models/tiny-qwen2 --tp 2 --gpus 2xA10 --device host --readers 2 --io buffered --engine vllm@0.11.2 --verify none",
     );
     golden(
         "load_host_full",
-        "load examples/models/tiny-qwen2-awq --gpus 1xA10 --device host --engine vllm@0.11.2 --verify full",
+        "load examples/models/tiny-qwen2-awq --gpus 1xA10 --device host --readers 2 --io buffered --engine vllm@0.11.2 --verify full",
     );
     golden("help", "--help");
 }

@@ -20,8 +20,8 @@ use shardfit::loader::staging::{StagingBuffer, StagingMemory};
 use shardfit::loader::{Cast, LoadFailure, LoadOptions, LoadOutcome, Progress, Unobserved, load};
 use shardfit::model::Part;
 use shardfit::placement::{
-    Destination, FileRange, Generator, PlacedFill, PlacedTensor, Placement, RankPlacement, SourceFile, SourceRead,
-    StridedCopy, TENSOR_ALIGNMENT,
+    Destination, FileRange, Generator, PlacedFill, PlacedTensor, Placement, RankPlacement, RankPool, SourceFile,
+    SourceRead, StridedCopy, TENSOR_ALIGNMENT,
 };
 use shardfit::units::{Bytes, DType};
 
@@ -67,6 +67,7 @@ impl Builder {
             device,
             arena: Bytes::ZERO,
             tensors: Vec::new(),
+            pool: RankPool::default(),
         };
         Self {
             // Something in front of the first tensor, as a header would be.
@@ -334,7 +335,7 @@ pub fn load_and_keep<C: Cards>(
     options: &LoadOptions,
 ) -> Result<(LoadOutcome, Vec<Vec<u8>>), Box<LoadFailure>> {
     let cards = Keeping::new(cards);
-    let outcome = load(placement, &cards, &Disk, options, &Progress::new(placement), &Unobserved)?;
+    let outcome = load(placement, &cards, &Disk::default(), options, &Progress::new(placement), &Unobserved)?;
     let kept = std::mem::take(&mut *cards.kept.lock().unwrap());
     Ok((outcome, kept))
 }

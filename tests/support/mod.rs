@@ -59,7 +59,10 @@ impl Bench {
 
     /// The program as a plain command, for tests that need its process.
     pub fn command(&self) -> std::process::Command {
-        self.machine.command(env!("CARGO_BIN_EXE_shardfit"))
+        let mut command = self.machine.command(env!("CARGO_BIN_EXE_shardfit"));
+        // Nobody's own calibration is taken up.
+        command.env("XDG_CONFIG_HOME", self.folder.path().join("config"));
+        command
     }
 
     /// A folder for the test's own files.

@@ -43,6 +43,7 @@ pub fn card(index: u32, name: &str, total: Bytes, reserved: Bytes, processes: Ve
         temperature_celsius: Known(41 + index),
         power_milliwatts: Known(118_400 + 1_000 * index),
         utilization_percent: Known(60 + index),
+        vitals: Default::default(),
     }
 }
 

@@ -153,7 +153,7 @@ fn pause_holds_the_figures_while_the_watch_goes_on() {
 fn other_keys_and_releases_do_nothing() {
     let mut state = state(size(80, 24), &cards::fine());
     let before = state.clone();
-    for key in [char('x'), char('/'), KeyCode::Enter, KeyCode::F(5), KeyCode::Delete] {
+    for key in [char('x'), char('y'), KeyCode::F(5), KeyCode::Delete] {
         assert_eq!(press(&mut state, key), None);
     }
     assert_eq!(press_with(&mut state, char('x'), KeyModifiers::CONTROL), None);

@@ -1,11 +1,16 @@
 //! `shardfit plan`
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use crate::cli::args::DeploymentFlags;
-use crate::cli::{Exit, Format, Output, Problem, resolve};
+use crate::cli::{Exit, Format, Output, Problem, picture, resolve};
 use crate::engines::{Deployment, EngineError};
+use crate::hardware::FleetSource;
+use crate::loader::host_memory;
 use crate::planning::{self, PlanRequest, Planned, State};
+use crate::report::render::chart::{Bars, Cell, HeatMap};
 use crate::report::render::{as_log, comparison_markdown, comparison_text, plan_explain, plan_markdown, plan_text};
 use crate::report::{ComparisonReport, PlanReport};
 
@@ -26,6 +31,15 @@ pub struct PlanArgs {
     /// A `tight` plan ends with exit code 1
     #[arg(long)]
     pub strict: bool,
+    /// Draw memory by component against capacity, as `.svg` or `.png`
+    #[arg(long, value_name = "FILE")]
+    pub chart: Option<PathBuf>,
+    /// Draw which context lengths fit at which concurrency, as `.svg` or `.png`
+    #[arg(long, value_name = "FILE")]
+    pub heat_map: Option<PathBuf>,
+    /// Draw on a dark background
+    #[arg(long)]
+    pub dark: bool,
     /// The command that starts the engine, as you would type it: `-- vllm serve …`, `-- docker run …`
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
@@ -50,6 +64,12 @@ pub fn run(args: &PlanArgs, output: &mut Output) -> Result<Exit, Problem> {
         (request.engine, request.version, request.version_source) = (engine, version, source);
         plans.push(planned(&request, &subject, &notes)?);
     }
+    if let (Some(path), Some(plan)) = (&args.chart, plans.first()) {
+        picture::write(&Bars::of_plan(&plan.report), path, args.dark)?;
+    }
+    if let (Some(path), Some(plan)) = (&args.heat_map, plans.first()) {
+        picture::write(&heat_map(plan), path, args.dark)?;
+    }
     if args.as_log {
         output.data(&plans.iter().map(|p| as_log(p.request.engine.name(), &p.log())).collect::<Vec<_>>().join("\n"));
     } else if plans.len() > 1 {
@@ -57,14 +77,14 @@ pub fn run(args: &PlanArgs, output: &mut Output) -> Result<Exit, Problem> {
         match output.format {
             Format::Json => output.json(&report),
             Format::Markdown => output.data(&comparison_markdown(&report)),
-            Format::Text => output.data(&comparison_text(&report)),
+            Format::Text | Format::Csv => output.data(&comparison_text(&report)),
         }
     } else if let Some(Answer { report, .. }) = plans.first() {
         match output.format {
             Format::Json => output.json(report),
             Format::Markdown => output.data(&plan_markdown(report)),
             Format::Text if args.explain => output.data(&plan_explain(report)),
-            Format::Text => output.data(&plan_text(report)),
+            Format::Text | Format::Csv => output.data(&plan_text(report)),
         }
     }
     let exits: Vec<Exit> = plans.iter().map(|plan| plan.exit(args.strict)).collect();
@@ -84,10 +104,36 @@ struct Answer {
 fn planned(request: &PlanRequest, subject: &resolve::Subject, notes: &[String]) -> Result<Answer, Problem> {
     let planned = planning::plan(request).map_err(refused)?;
     let mut report = PlanReport::new(request, &planned, notes);
+    if request.fleet.source == FleetSource::Live
+        && let Some(memory) = host_memory()
+    {
+        report.compare_host(&memory, request, &planned.plan);
+    }
     if let Some(template) = &subject.template {
         report.name_commands(template);
     }
     Ok(Answer { request: request.clone(), planned, report })
+}
+
+/// Context lengths against concurrency, all else as planned.
+fn heat_map(plan: &Answer) -> HeatMap {
+    let grid = planning::grid(&plan.request);
+    let cell = |state: &State| match state {
+        State::Fits => Cell::Fits,
+        State::Tight => Cell::Tight,
+        State::DoesNotFit => Cell::Not,
+        State::CannotTell => Cell::Unknown,
+    };
+    let report = &plan.report;
+    let layout = format!("{} {} · {} ranks", report.engine.name, report.engine.version, report.layout.ranks);
+    let id = plan.report.model.id.as_ref().unwrap_or(&plan.report.model.architecture);
+    HeatMap {
+        title: format!("{id} on {}: what fits", plan.report.fleet.cards),
+        subtitle: format!("{layout} · {} weights · {} KV cache", report.workload.dtype, report.workload.kv_cache_dtype),
+        cells: grid.states.iter().map(|row| row.iter().map(cell).collect()).collect(),
+        contexts: grid.contexts,
+        concurrencies: grid.concurrencies,
+    }
 }
 
 impl Answer {

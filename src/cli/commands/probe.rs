@@ -37,7 +37,7 @@ pub fn run(args: &ProbeArgs, output: &mut Output) -> Result<Exit, Problem> {
     }
     let report = ProbeReport::new(&snapshot, source, &cuda_environment());
     match output.format {
-        Format::Text => output.data(&probe_text::render(&report)),
+        Format::Text | Format::Csv => output.data(&probe_text::render(&report)),
         Format::Json => output.json(&report),
         Format::Markdown => output.data(&probe_markdown::render(&report)),
     }

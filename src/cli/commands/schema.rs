@@ -4,7 +4,10 @@ use clap::{Args, ValueEnum};
 
 use crate::cli::{Exit, Output, Problem};
 use crate::report::run::RunReport;
-use crate::report::{ComparisonReport, DiagnosisReport, LoadReport, PlanReport, probe, top};
+use crate::report::{
+    CalibrationReport, ComparisonReport, DiagnosisReport, LoadReport, PlanReport, ProfileListReport, ProfileReport,
+    probe, top,
+};
 
 /// Flags of `schema`.
 #[derive(Debug, Args)]
@@ -23,6 +26,12 @@ pub enum Which {
     Comparison,
     /// `shardfit/load/1`
     Load,
+    /// `shardfit/calibration/1`
+    Calibration,
+    /// `shardfit/profile/1`
+    Profile,
+    /// `shardfit/profiles/1`
+    Profiles,
     /// `shardfit/probe/1`
     Probe,
     /// `shardfit/diagnosis/1`
@@ -42,6 +51,9 @@ pub fn run(args: &SchemaArgs, output: &mut Output) -> Result<Exit, Problem> {
         Which::Plan => schemars::schema_for!(PlanReport),
         Which::Comparison => schemars::schema_for!(ComparisonReport),
         Which::Load => schemars::schema_for!(LoadReport),
+        Which::Calibration => schemars::schema_for!(CalibrationReport),
+        Which::Profile => schemars::schema_for!(ProfileReport),
+        Which::Profiles => schemars::schema_for!(ProfileListReport),
         Which::Diagnosis => schemars::schema_for!(DiagnosisReport),
         Which::Probe => probe::schema(),
         Which::Run => schemars::schema_for!(RunReport),

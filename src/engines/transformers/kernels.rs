@@ -103,3 +103,51 @@ pub(super) fn scratch(tensors: &[RankTensor], model: &Model, options: &Options) 
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::engines::{Component, ContextLength, Deployment, EnginePlan, Settings, engine};
+    use crate::hardware::{Card, Fleet, FleetSource};
+    use crate::model::Model;
+    use crate::profiles::gpus::GpuCatalogue;
+    use crate::profiles::models::built_in_model;
+    use crate::units::Bytes;
+
+    fn plan(quantization: &serde_json::Value, version: &str) -> EnginePlan {
+        let mut config: serde_json::Value =
+            serde_json::from_str(built_in_model("Qwen/Qwen3-4B").unwrap().config).unwrap();
+        config["quantization_config"] = quantization.clone();
+        let model = Model::from_config(&config, None).unwrap();
+        let card = Card::of_profile(&GpuCatalogue::built_in().select("H100").unwrap());
+        let fleet = Fleet { cards: vec![card], source: FleetSource::Given };
+        let settings = Settings {
+            dtype: Some("auto".to_owned()),
+            max_model_len: ContextLength::Tokens(2048),
+            ..Settings::default()
+        };
+        let deployment =
+            Deployment { model: &model, settings: &settings, fleet: &fleet, version: version.parse().unwrap() };
+        engine("transformers").unwrap().plan(&deployment).unwrap()
+    }
+
+    /// The embedding of Qwen3-4B in bfloat16.
+    const EMBEDDING: Bytes = Bytes(151_936 * 2560 * 2);
+
+    #[test]
+    fn block_fp8_leaves_the_head_untied_in_version_4() {
+        let fp8 = json!({"quant_method": "fp8", "activation_scheme": "dynamic", "weight_block_size": [128, 128]});
+        let weights = |version: &str| plan(&fp8, version).ranks[0].expected(Component::Weights);
+        // Version 5 keeps a second rotary table of some hundred bytes.
+        let apart = weights("4.51.3").0.abs_diff((weights("5.23.0") + EMBEDDING).0);
+        assert!(apart < 1024, "{apart}");
+    }
+
+    #[test]
+    fn awq_loads_the_head_before_it_ties_it() {
+        let awq = json!({"quant_method": "awq", "bits": 4, "group_size": 128, "zero_point": true});
+        let top = |version: &str| plan(&awq, version).ranks[0].load_peak.expected;
+        assert_eq!(top("4.46.0"), top("4.51.3") + EMBEDDING);
+    }
+}

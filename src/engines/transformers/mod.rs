@@ -14,8 +14,8 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::{
-    Demand, Deployment, Engine, EngineError, EnginePlan, Knob, KvCapacity, RankPlan, RankShard, Settings, Version,
-    Workload,
+    Demand, Deployment, Engine, EngineError, EnginePlan, HostLine, Knob, KvCapacity, RankPlan, RankShard, Settings,
+    Version, Workload, host,
 };
 use crate::hardware::Card;
 use crate::model::{IndexSet, Model, Part};
@@ -68,6 +68,10 @@ impl Engine for Transformers {
 
     fn plan(&self, deployment: &Deployment<'_>) -> Result<EnginePlan, EngineError> {
         with_planning(deployment, |planning| planning.plan())
+    }
+
+    fn host(&self, deployment: &Deployment<'_>, plan: &EnginePlan) -> Option<Vec<HostLine>> {
+        Some(host::transformers(deployment, plan))
     }
 
     fn shards(&self, deployment: &Deployment<'_>) -> Result<Vec<RankShard>, EngineError> {

@@ -18,6 +18,7 @@ pub(super) fn tensors(model: &Model, dtype: DType, version: Version) -> Result<V
         splits: Vec::new(),
         fusions: Vec::new(),
         vocabulary_multiple: 1,
+        row_multiples: Vec::new(),
         embedding_rows: None,
         share_tied: true,
         repeat_kv_heads: false,

@@ -75,7 +75,7 @@ fn constant_norms(model: &Model, dtype: DType) -> Vec<Generated> {
 /// The buffers of a model's class.
 pub fn of_class(model: &Model, layout: Layout, dtype: DType, release: Release) -> Vec<Generated> {
     if deepseek_v4::is(model) {
-        return deepseek_v4::of_class(model, layout);
+        return deepseek_v4::of_class(model);
     }
     let mut buffers = scales(model);
     buffers.extend(tables(model, dtype, release));

@@ -2,7 +2,7 @@
 
 use super::rotary;
 use crate::model::{CacheGroup, Instances, Kind, LayerCache, Model, Module, Part, Role};
-use crate::sharding::{Generated, Layout};
+use crate::sharding::Generated;
 use crate::units::DType;
 
 /// Query heads that FlashMLA works on at least: sinks are padded to them (`nvidia/flashmla.py`, `get_padded_num_q_heads`).
@@ -13,18 +13,13 @@ pub fn is(model: &Model) -> bool {
     model.architecture == "DeepseekV4ForCausalLM"
 }
 
-/// Padding of the sinks, and a rotary table for each base, in float32.
-pub fn of_class(model: &Model, layout: Layout) -> Vec<Generated> {
-    let heads = model.attention_heads / u64::from(layout.tp.max(1));
-    let padding = heads.next_multiple_of(PADDED_HEADS) - heads;
-    let sinks = model.modules.iter().find(|module| module.role == Role::Sinks && padding > 0).map(|module| Generated {
-        name: format!("{}.sinks_padding", module.path),
-        instances: module.instances.clone(),
-        part: module.part,
-        dtype: DType::F32,
-        shape: vec![padding],
-        copies: 1,
-    });
+/// What the sinks are padded to.
+pub fn row_multiples(model: &Model) -> Vec<(Role, u64)> {
+    if is(model) { vec![(Role::Sinks, PADDED_HEADS)] } else { Vec::new() }
+}
+
+/// A rotary table for each base, in float32.
+pub fn of_class(model: &Model) -> Vec<Generated> {
     let tables = model.ropes.iter().map(|rope| Generated {
         name: "model.rotary_emb.cos_sin_cache".to_owned(),
         instances: Instances::First,
@@ -33,7 +28,7 @@ pub fn of_class(model: &Model, layout: Layout) -> Vec<Generated> {
         shape: rotary::shape(rope),
         copies: 1,
     });
-    sinks.into_iter().chain(tables).collect()
+    tables.collect()
 }
 
 /// What the indexers choose of a step's tokens, and the streams that a draft layer would start from.

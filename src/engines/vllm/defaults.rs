@@ -21,17 +21,27 @@ pub struct Scheduler {
     pub block_size: u64,
 }
 
+/// What the defaults follow from besides the card.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Workload {
+    /// The longest sequence.
+    pub length: u64,
+    /// Whether the model sees images.
+    pub images: bool,
+}
+
 impl Scheduler {
-    /// Resolves the scheduler's settings for a card and sequences of at most `length` tokens.
+    /// Resolves the scheduler's settings for a card and a workload.
     ///
     /// # Errors
     /// When a setting is zero.
     pub fn resolve(
         settings: &Settings,
         card: &Card,
-        length: u64,
+        workload: Workload,
         constants: &SchedulerConstants,
     ) -> Result<Self, EngineError> {
+        let length = workload.length;
         let kind = kind(card, constants)
             .ok_or_else(|| EngineError::Unknown("the profile of vLLM has no defaults for this card".to_owned()))?;
         let sequences_by_default = kind.sequences;
@@ -40,7 +50,7 @@ impl Scheduler {
                 EntryPoint::Server => kind.server,
                 EntryPoint::Library => kind.library,
             };
-            let tokens = batched(settings, length, constants, tokens);
+            let tokens = batched(settings, workload, constants, tokens);
             let all = length.saturating_mul(settings.max_num_seqs.unwrap_or(sequences_by_default));
             if constants.at_most_all_sequences { tokens.min(all) } else { tokens }
         });
@@ -63,7 +73,7 @@ impl Scheduler {
             });
         }
         let whole = if constants.whole_prompts {
-            !chunks(settings, length, constants)
+            !chunks(settings, workload, constants)
         } else {
             settings.chunked_prefill == Some(false)
         };
@@ -90,8 +100,9 @@ fn kind<'a>(card: &Card, constants: &'a SchedulerConstants) -> Option<&'a CardDe
 }
 
 /// Whether an engine that takes whole prompts by default chunks them here.
-fn chunks(settings: &Settings, length: u64, constants: &SchedulerConstants) -> bool {
-    let unasked = length > constants.chunked_above
+fn chunks(settings: &Settings, workload: Workload, constants: &SchedulerConstants) -> bool {
+    let unasked = workload.length > constants.chunked_above
+        && !workload.images
         && !options::switch(settings, "enable-lora")
         && !settings.engine_flags.contains_key("speculative-model")
         && !settings.engine_flags.contains_key("speculative-config");
@@ -99,10 +110,11 @@ fn chunks(settings: &Settings, length: u64, constants: &SchedulerConstants) -> b
 }
 
 /// `max_num_batched_tokens` by default: a step that takes whole prompts must hold the longest one.
-fn batched(settings: &Settings, length: u64, constants: &SchedulerConstants, of_card: u64) -> u64 {
+fn batched(settings: &Settings, workload: Workload, constants: &SchedulerConstants, of_card: u64) -> u64 {
+    let at_least = if workload.images { constants.image_tokens } else { 0 };
     match (constants.whole_prompts, settings.chunked_prefill) {
-        (true, _) if chunks(settings, length, constants) => constants.chunked_tokens,
-        (true, _) | (false, Some(false)) => of_card.max(length),
+        (true, _) if chunks(settings, workload, constants) => constants.chunked_tokens.max(at_least),
+        (true, _) | (false, Some(false)) => of_card.max(workload.length).max(at_least),
         (false, _) => of_card,
     }
 }
@@ -183,12 +195,13 @@ pub fn kv_cache_dtype(settings: &Settings, model_dtype: DType, model: &Model) ->
         Some("fp8_ds_mla") => Ok(DType::F8_E4M3),
         Some("fp8" | "fp8_e4m3" | "fp8_inc") => Ok(DType::F8_E4M3),
         Some("fp8_e5m2") => Ok(DType::F8_E5M2),
+        Some("int8_per_token_head") => Ok(DType::I8),
         Some("bfloat16") => Ok(DType::BF16),
         Some("float16" | "half") => Ok(DType::F16),
         Some(other) => Err(EngineError::Setting {
             flag: "kv-cache-dtype",
             value: other.to_owned(),
-            expected: "must be auto, bfloat16, float16, fp8, fp8_e4m3 or fp8_e5m2".to_owned(),
+            expected: "must be auto, bfloat16, float16, fp8, fp8_e4m3, fp8_e5m2 or int8_per_token_head".to_owned(),
         }),
     }
 }

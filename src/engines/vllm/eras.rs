@@ -85,16 +85,17 @@ mod tests {
         };
         assert_eq!(first("0.1.0", "H100"), "0.2.0");
         assert_eq!(first("0.6.3", "H100"), "0.2.0");
-        assert_eq!(first("0.7.3", "H100"), "0.6.4");
+        assert_eq!(first("0.6.5", "H100"), "0.6.4");
+        assert_eq!(first("0.7.3", "H100"), "0.6.6");
         assert_eq!(first("0.8.5", "H100"), "0.8.0");
-        assert_eq!(first("0.8.5", "T4"), "0.6.4");
+        assert_eq!(first("0.8.5", "T4"), "0.6.6");
         assert_eq!(first("0.11.2", "T4"), "0.11.0");
         assert_eq!(first("0.10.2", "H100"), "0.9.2");
         assert_eq!(first("0.25.1", "H100"), "0.21.0");
         assert_eq!(first("0.99.0", "H100"), "0.28.0");
         let mut old = Settings::default();
         old.engine_flags.insert(OLD_CORE.to_owned(), "0".to_owned());
-        assert_eq!(era("0.8.5".parse().unwrap(), &card("H100"), &old).unwrap().first, "0.6.4");
+        assert_eq!(era("0.8.5".parse().unwrap(), &card("H100"), &old).unwrap().first, "0.6.6");
         assert_eq!(era("0.11.0".parse().unwrap(), &card("H100"), &old).unwrap().first, "0.11.0");
         assert_eq!(ERAS.len(), vllm_profile().unwrap().eras.len());
     }

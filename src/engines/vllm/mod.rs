@@ -12,8 +12,10 @@ pub mod flags;
 mod kv;
 mod ledger;
 mod log;
+mod methods;
 mod options;
 mod pages;
+mod parallel;
 mod peaks;
 mod pool;
 pub mod refusals;
@@ -23,7 +25,7 @@ pub mod sharding;
 mod stages;
 mod words;
 
-use super::{Deployment, Engine, EngineError, EnginePlan, Knob, RankShard, Settings, Version};
+use super::{Deployment, Engine, EngineError, EnginePlan, HostLine, Knob, RankShard, Settings, Version, host};
 
 pub use kv::KvLayout;
 pub use options::FLASHINFER_SAMPLER;
@@ -79,5 +81,9 @@ impl Engine for Vllm {
 
     fn log(&self, deployment: &Deployment<'_>, plan: &EnginePlan) -> Vec<String> {
         log::lines(deployment, plan)
+    }
+
+    fn host(&self, deployment: &Deployment<'_>, plan: &EnginePlan) -> Option<Vec<HostLine>> {
+        Some(host::vllm(deployment, plan))
     }
 }

@@ -4,10 +4,11 @@
 use std::ops::Range;
 
 use super::Release;
+use super::release::LatentCache;
 use crate::engines::KvGroup;
-use crate::model::{LayerCache, Model, StateCache};
+use crate::model::{CacheGroup, LayerCache, Model, StateCache};
 use crate::sharding::Layout;
-use crate::units::{Bytes, DType, ceil_div};
+use crate::units::{Bytes, DType, ceil_div, round_up};
 
 /// Bytes of one token in the layout of sparse latent attention: 512 8-bit elements, four float32 scales, 64 16-bit rotated ones
 /// (`fp8_ds_mla`).
@@ -43,18 +44,18 @@ pub(super) fn of_layers(
     release: Release,
 ) -> Vec<KvGroup> {
     let tp = u64::from(layout.tp.max(1));
-    let latent = model.caches.iter().any(|group| matches!(group.cache, LayerCache::Latent { .. }));
+    let caches: Vec<CacheGroup> = model.caches.iter().map(|group| as_cached(group, release)).collect();
+    let latent = caches.iter().any(|group| matches!(group.cache, LayerCache::Latent { .. }));
     let base = if latent { latent_block_size(options) } else { options.block_size };
     // The largest state of the model decides for all ranks.
-    let state = model
-        .caches
+    let state = caches
         .iter()
         .filter_map(|group| match group.cache {
             LayerCache::State(state) => Some(state_bytes(&state, tp, options.model_dtype)),
             _ => None,
         })
         .max();
-    let token = model.caches.iter().filter_map(|group| token_bytes(&group.cache, tp, options.dtype)).max();
+    let token = caches.iter().filter_map(|group| token_bytes(&group.cache, tp, options.dtype)).max();
     let aligned = match (state, token) {
         (Some(state), Some(token)) if token > 0 => {
             Some(ceil_div(state, KERNEL_MULTIPLE.saturating_mul(token)).saturating_mul(KERNEL_MULTIPLE))
@@ -64,8 +65,7 @@ pub(super) fn of_layers(
     let block_size = aligned.map_or(base, |aligned| aligned.max(base));
     // The state's page is padded to that of attention.
     let padded = token.map_or(0, |token| token.saturating_mul(block_size));
-    model
-        .caches
+    caches
         .iter()
         .map(|group| {
             let (page, block_size) = match group.cache {
@@ -87,6 +87,24 @@ pub(super) fn of_layers(
         })
         .filter(|group| group.layers > 0)
         .collect()
+}
+
+/// A kind of layer as the release caches it.
+fn as_cached(group: &CacheGroup, release: Release) -> CacheGroup {
+    let cache = match (group.cache, release.latent) {
+        (LayerCache::Latent { heads, .. }, LatentCache::Heads { width }) => {
+            LayerCache::Full { kv_heads: heads, key_width: width, value_width: width }
+        }
+        (
+            LayerCache::Latent { rank, rope, heads, key_width, value_width, sparse },
+            LatentCache::Vector { multiple },
+        ) => {
+            let rank = round_up(rank.saturating_add(rope), multiple).saturating_sub(rope);
+            LayerCache::Latent { rank, rope, heads, key_width, value_width, sparse }
+        }
+        (other, _) => other,
+    };
+    CacheGroup { layers: group.layers.clone(), cache }
 }
 
 /// Block size of latent attention: FlashMLA on Hopper takes 64 tokens, CUTLASS-MLA on Blackwell 128 (`platforms/cuda.py`).
@@ -112,7 +130,10 @@ fn token_bytes(cache: &LayerCache, tp: u64, dtype: DType) -> Option<u64> {
         | LayerCache::Chunked { kv_heads, key_width, value_width, .. }
         | LayerCache::Cross { kv_heads, key_width, value_width } => {
             let heads = (kv_heads / tp).max(1);
-            Some(dtype.size(heads.saturating_mul(key_width.saturating_add(value_width))).0)
+            let elements = dtype.size(heads.saturating_mul(key_width.saturating_add(value_width))).0;
+            // 8-bit integers come with a float32 scale a token and head, for keys and for values.
+            let scales = if dtype == DType::I8 { heads.saturating_mul(8) } else { 0 };
+            Some(elements.saturating_add(scales))
         }
         LayerCache::Latent { sparse: true, .. } if dtype.bits() == 8 => Some(SPARSE_LATENT_TOKEN),
         LayerCache::Latent { rank, rope, .. } => Some(dtype.size(rank.saturating_add(rope)).0),

@@ -36,6 +36,10 @@ pub fn does_not_divide(error: &ShardError, model: &Model) -> EngineError {
                                                  Please try with pipeline parallelism."
                 .to_owned()
         }
+        ShardError::UnknownMethod { method } => format!("Unknown quantization method: {method}."),
+        ShardError::Bits { method, bits } => {
+            format!("Currently, only 4-bit weight quantization is supported for {method}, but got {bits} bits.")
+        }
         ShardError::NoPlan { class, .. } => format!(
             "<class '{class}'> does not support tensor parallel. See \
              https://docs.vllm.ai/en/latest/models/supported_models.html#writing-custom-models for instructions on how to add \
@@ -50,6 +54,10 @@ pub fn does_not_divide(error: &ShardError, model: &Model) -> EngineError {
         }
     };
     let hint = match error {
+        ShardError::UnknownMethod { .. } => Some(
+            "an older vLLM runs it, or a checkpoint quantised by another method (`--engine vllm@0.11.2`)".to_owned(),
+        ),
+        ShardError::Bits { .. } => Some("a checkpoint of 4 bits, or one quantised by GPTQ".to_owned()),
         ShardError::NoPlan { until, .. } => Some(format!("vLLM {until} is the last version that divides it")),
         ShardError::FormerClass { until, .. } => Some(format!("vLLM {until} is the last version that runs it")),
         ShardError::Stages { layers, .. } => Some(format!("`--pipeline-parallel-size` can be 1 to {layers}")),

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Release, after_load, buffers, deepseek_v4, fallback, stages};
+use super::{Release, after_load, buffers, deepseek_v4, fallback, methods, stages};
 use crate::model::{Model, Role};
 use crate::sharding::{
     ExpertPadding, ExpertRule, Fusion, Generated, Layout, ShardError, ShardingRules, Split, TabledBuffer,
@@ -28,6 +28,7 @@ pub fn rules(
         return Err(ShardError::QuantizationState { tp: u64::from(layout.tp) });
     }
     fallback::check(model, layout, release)?;
+    methods::check(model, release)?;
     // With several replicas the shared experts work on each rank's own tokens, whole (`config/parallel.py`, `use_sequence_parallel_moe`).
     let whole_shared = layout.ep && layout.tp > 1 && layout.dp > 1;
     let shared = |split| if whole_shared { Split::Replicated } else { split };
@@ -41,6 +42,7 @@ pub fn rules(
     Ok(ShardingRules {
         splits: vec![
             (Role::TokenEmbedding, Split::Vocabulary),
+            (Role::LayerEmbedding, Split::Vocabulary),
             (Role::LmHead, Split::Vocabulary),
             // SigLIP's positions go through the same class as tokens (`models/siglip.py`).
             (Role::PatchPositionEmbedding, Split::Vocabulary),
@@ -70,17 +72,22 @@ pub fn rules(
             (Role::StateSelection, Split::Row),
             (Role::StateOut, Split::Row),
         ],
-        fusions: vec![
-            Fusion { role: Role::QueryKeyValue, name: "qkv_proj" },
-            Fusion { role: Role::GateUp, name: "gate_up_proj" },
-            Fusion { role: Role::SharedExpertGateUp, name: "gate_up_proj" },
-            Fusion { role: Role::LatentDown, name: "fused_qkv_a_proj" },
-            Fusion { role: Role::Compressor, name: "fused_wkv_wgate" },
-            Fusion { role: Role::ExpertGateUp, name: "w13" },
-            Fusion { role: Role::ExpertUp, name: "w13" },
-            Fusion { role: Role::ExpertDown, name: "w2" },
-        ],
+        fusions: [
+            state_fusions(model),
+            vec![
+                Fusion { role: Role::QueryKeyValue, name: "qkv_proj" },
+                Fusion { role: Role::GateUp, name: "gate_up_proj" },
+                Fusion { role: Role::SharedExpertGateUp, name: "gate_up_proj" },
+                Fusion { role: Role::LatentDown, name: "fused_qkv_a_proj" },
+                Fusion { role: Role::Compressor, name: "fused_wkv_wgate" },
+                Fusion { role: Role::ExpertGateUp, name: "w13" },
+                Fusion { role: Role::ExpertUp, name: "w13" },
+                Fusion { role: Role::ExpertDown, name: "w2" },
+            ],
+        ]
+        .concat(),
         vocabulary_multiple: VOCABULARY_MULTIPLE,
+        row_multiples: deepseek_v4::row_multiples(model),
         embedding_rows: fallback::embedding_rows(model, release),
         share_tied: true,
         repeat_kv_heads: true,
@@ -89,7 +96,7 @@ pub fn rules(
         expert_bytes: after_load::experts_in_bytes(model, layout),
         expert_padding: ExpertPadding::NONE,
         file_state: false,
-        experts: if layout.ep { ExpertRule::Whole { ways } } else { ExpertRule::Sliced { ways } },
+        experts: if layout.ep { ExpertRule::Whole { ways, redundant: 0 } } else { ExpertRule::Sliced { ways } },
         dtypes: dtypes(model, release),
         dtype,
         stages: stages::of_ranges(model, self::partition(model.layers, layout.pp, partition)?),
@@ -101,6 +108,14 @@ pub fn rules(
             .collect(),
         generated,
     })
+}
+
+/// Qwen 3.5's checkpoints keep apart what vLLM builds as one (`models/qwen3_5.py`, `packed_modules_mapping`).
+fn state_fusions(model: &Model) -> Vec<Fusion> {
+    if !model.architecture.starts_with("Qwen3_5") {
+        return Vec::new();
+    }
+    vec![Fusion { role: Role::StateIn, name: "in_proj_qkvz" }, Fusion { role: Role::StateGates, name: "in_proj_ba" }]
 }
 
 /// Frequencies of the towers of Qwen's family.
@@ -124,6 +139,10 @@ fn dtypes(model: &Model, release: Release) -> Vec<(Role, DType)> {
     let mut dtypes = vec![(Role::StateDecay, DType::F32), (Role::IndexerNorm, DType::F32)];
     if deepseek_v4::is(model) {
         dtypes.extend([(Role::Sinks, DType::F32), (Role::RouterTable, DType::I32)]);
+    }
+    // `layers/kda.py`, `KimiDeltaAttention.__init__`.
+    if architecture == "KimiLinearForCausalLM" {
+        dtypes.push((Role::StateConvolution, DType::F32));
     }
     if !BALANCE_AS_MODEL.contains(&architecture) {
         dtypes.push((Role::RouterBias, DType::F32));

@@ -245,6 +245,7 @@ pub fn dense_decoder(fields: &Fields<'_>, options: DenseOptions) -> Result<Model
         modules,
         caches: sliding_or_full(&text, &all, attention)?,
         quantization: None,
+        draft_layers: 0,
         plain: Format::plain(),
     })
 }

@@ -257,6 +257,7 @@ impl<'a> Decoder<'a> {
             modules: self.modules,
             caches: self.caches,
             quantization: None,
+            draft_layers: 0,
             plain: Format::plain(),
         })
     }

@@ -40,8 +40,16 @@ impl Assigned {
     /// The scheme of a module.
     pub fn scheme(&self, path: &str, instances: &Instances) -> Option<usize> {
         let own = |(p, i, _): &&(String, Instances, usize)| p == path && i == instances;
-        self.modules.iter().find(own).map(|(_, _, scheme)| *scheme)
+        // A part of the layers, where a model is cut from another.
+        let part = |(p, i, _): &&(String, Instances, usize)| p == path && includes(i, instances);
+        self.modules.iter().find(own).or_else(|| self.modules.iter().find(part)).map(|(_, _, scheme)| *scheme)
     }
+}
+
+/// Whether modules at `all` are those at `some` and others besides.
+fn includes(all: &Instances, some: &Instances) -> bool {
+    let (Some(layers), Some(own)) = (all.layers(), some.layers()) else { return false };
+    all.with_layers(own.clone()) == *some && own.iter().all(|layer| layers.contains(layer))
 }
 
 /// Experts that a plain checkpoint keeps in one tensor have matrices of their own in a quantised one: quantisers take them apart.

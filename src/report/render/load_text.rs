@@ -3,6 +3,7 @@
 use super::columns::{Align, columns};
 use super::style::{DIM, GREEN, RED, RESET, YELLOW};
 use crate::report::LoadReport;
+use crate::units::Bytes;
 
 /// The load for a terminal.
 #[must_use]
@@ -25,9 +26,25 @@ pub fn load_text(report: &LoadReport) -> String {
     lines.push(String::new());
     lines.extend(cards(report));
     lines.extend(not_exercised(report));
+    for finding in &report.findings {
+        lines.push(format!("{YELLOW}finding{RESET} {finding}"));
+    }
     let rate = report.read.gigabytes_per_second.map(|r| format!(" at {r:.2} GB/s")).unwrap_or_default();
     let seconds = report.read.seconds.map(|s| format!(" in {s:.2} s")).unwrap_or_default();
-    lines.push(format!("read {} once{seconds}{rate}, staging {}", report.read.file_bytes, report.read.staging_bytes));
+    let generated = report.read.source == "generated";
+    let way = match (report.read.direct_files, report.read.buffered_files) {
+        _ if generated => "no file read".to_owned(),
+        (0, _) => "through the page cache".to_owned(),
+        (_, 0) => "around the page cache".to_owned(),
+        (direct, buffered) => format!("{direct} files around the page cache and {buffered} through it"),
+    };
+    lines.push(format!(
+        "{} {} once{seconds}{rate}, {way}; {} readers, staging {}",
+        if generated { "generated" } else { "read" },
+        report.read.file_bytes,
+        report.read.workers,
+        report.read.staging_bytes
+    ));
     lines.push(match report.verification.verified {
         Some(true) => format!(
             "verified ({}): {} read back and equal",
@@ -45,10 +62,16 @@ pub fn load_text(report: &LoadReport) -> String {
 }
 
 fn ranks(report: &LoadReport) -> Vec<String> {
-    let mut rows =
-        vec![["rank", "card", "tensors", "predicted", "placed", "zeros", "arena", "GB/s"].map(str::to_owned).to_vec()];
+    let beside = report.with != "weights";
+    let mut head = vec!["rank", "card", "tensors", "predicted", "placed", "zeros", "arena", "KV", "workspace", "GB/s"];
+    if !beside {
+        head.retain(|name| !matches!(*name, "KV" | "workspace"));
+    }
+    let mut aligned = vec![Align::Right; head.len()];
+    aligned[1] = Align::Left;
+    let mut rows: Vec<Vec<String>> = vec![head.into_iter().map(str::to_owned).collect()];
     for rank in &report.ranks {
-        rows.push(vec![
+        let mut row = vec![
             rank.rank.to_string(),
             rank.device.clone(),
             rank.tensors.to_string(),
@@ -56,15 +79,23 @@ fn ranks(report: &LoadReport) -> Vec<String> {
             rank.placed_bytes.to_string(),
             rank.zeroed_bytes.to_string(),
             rank.arena_bytes.to_string(),
-            rank.gigabytes_per_second.map_or_else(|| "-".to_owned(), |r| format!("{r:.2}")),
-        ]);
+        ];
+        if beside {
+            row.extend([created(rank.kv_cache_bytes), created(rank.workspace_bytes)]);
+        }
+        row.push(rank.gigabytes_per_second.map_or_else(|| "-".to_owned(), |r| format!("{r:.2}")));
+        rows.push(row);
     }
-    let right = Align::Right;
-    let mut lines = columns(&[right, Align::Left, right, right, right, right, right, right], &rows);
+    let mut lines = columns(&aligned, &rows);
     if let Some(head) = lines.first_mut() {
         *head = format!("{DIM}{head}{RESET}");
     }
     lines
+}
+
+/// Nothing was asked for, or so much.
+fn created(bytes: Bytes) -> String {
+    if bytes == Bytes::ZERO { "-".to_owned() } else { bytes.to_string() }
 }
 
 /// What the driver (or the host's account) says, beside the prediction.

@@ -163,7 +163,7 @@ impl HeaderProblem {
                 "the file is cut short: download or copy it again and compare its size with the original"
             }
             Self::UnknownDType { .. } => {
-                "update shardfit, or convert the tensor; known types are BOOL, U8 to U64, I8 to I64, F4, F6_E2M3, F6_E3M2, F8_E4M3, F8_E5M2, F8_E8M0, F16, BF16, F32, F64, C64"
+                "update shardfit, or convert the tensor; known types are BOOL, U8 to U64, I8 to I64, F4, F6_E2M3, F6_E3M2, F8_E4M3, F8_E5M2, F8_E8M0, F8_E4M3FNUZ, F8_E5M2FNUZ, F16, BF16, F32, F64, C64"
             }
             Self::Io(_) => "check that the file exists and that you may read it",
             Self::LengthAbsurd(_)

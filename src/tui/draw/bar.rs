@@ -29,13 +29,15 @@ pub fn sign(meaning: Meaning, theme: &Theme) -> &'static str {
         Meaning::Own => theme.symbols.own,
         Meaning::Reserved => theme.symbols.reserved,
         Meaning::Free => theme.symbols.free,
+        Meaning::Ghost => theme.symbols.ghost,
+        Meaning::Over => theme.symbols.over,
         _ => theme.symbols.others,
     }
 }
 
 /// Divides `columns` in proportion to `amounts`: largest remainders first, and at least one column for what is not zero, because a small
 /// process on a large card must not look like none.
-fn share(amounts: &[u64], columns: u16) -> Vec<u16> {
+pub fn share(amounts: &[u64], columns: u16) -> Vec<u16> {
     let total: u128 = amounts.iter().map(|amount| u128::from(*amount)).sum();
     if total == 0 {
         return vec![0; amounts.len()];

@@ -7,11 +7,12 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::bar::sign;
-use super::graph::{graph, samples_per_column};
+use super::graph::{graph, samples_per_column, with_level};
+use super::outline::outline;
 use super::text::{fit, reading, right, rule, span, width};
 use super::{Segment, bar, below, first_row};
 use crate::hardware::Reading;
-use crate::monitor::{CardUsage, MemoryUse, Point, Presence, WatchedCard};
+use crate::monitor::{CardAnalysis, CardUsage, ExpectedCard, MemoryUse, Point, Presence, WatchedCard, short_duration};
 use crate::tui::{Meaning, Theme};
 use crate::units::Bytes;
 
@@ -23,34 +24,59 @@ pub struct Look<'a> {
     pub now: Duration,
     /// Colours and signs.
     pub theme: &'a Theme,
+    /// What a plan predicts for the card.
+    pub expected: Option<&'a ExpectedCard>,
+    /// What the last window says of the card.
+    pub analysis: Option<&'a CardAnalysis>,
+    /// How far the graphs go back.
+    pub zoom: u8,
+}
+
+impl<'a> Look<'a> {
+    /// A card that keys do not act on, without a plan.
+    pub const fn plain(theme: &'a Theme) -> Self {
+        Self { focused: false, now: Duration::ZERO, theme, expected: None, analysis: None, zoom: 0 }
+    }
 }
 
 /// Degrees Celsius from which a card is close to slowing itself down: data-centre cards do so at 85 to 95, consumer cards at 83 to 90.
 const HOT: u32 = 85;
 
-/// Paints the block into `area`: title and bar in two rows, the figures of the bar in a third, the history in the rest.
+/// Paints the block into `area`: title and bar in two rows, the outline of the plan in a third, the figures of the bar in the next, the
+/// history in the rest.
 pub fn draw(card: &WatchedCard, look: &Look<'_>, area: Rect, frame: &mut Frame<'_>) {
     let theme = look.theme;
     frame.render_widget(title(card, look, area.width), first_row(area));
     let inner = Rect { x: area.x + 2.min(area.width), width: area.width.saturating_sub(3), ..area };
+    let mut rest = below(inner, 1);
+    let mut next_row = || {
+        let row = first_row(rest);
+        rest = below(rest, 1);
+        row
+    };
     if let Some(sentence) = absence(card, look.now) {
         let line = Line::raw(fit(&sentence, inner.width, theme)).style(theme.style(Meaning::Warning));
-        frame.render_widget(line, first_row(below(inner, 1)));
-        history(card, theme, below(inner, 3), frame);
+        frame.render_widget(line, next_row());
+        next_row();
+        history(card, look, rest, frame);
         return;
     }
     match card.usage.memory {
         Reading::Known(memory) => {
-            frame.render_widget(bar(&segments(&memory), inner.width, theme), first_row(below(inner, 1)));
-            frame.render_widget(legend(&memory, inner.width, theme), first_row(below(inner, 2)));
+            frame.render_widget(bar(&segments(&memory, look.expected), inner.width, theme), next_row());
+            if let Some(expected) = look.expected {
+                frame.render_widget(outline(expected, whole(&memory), inner.width, theme), next_row());
+            }
+            frame.render_widget(legend(&memory, look, inner.width), next_row());
         }
         _ => {
             let reason = card.usage.memory.reason().unwrap_or_default();
             let line = Line::raw(fit(&format!("memory cannot be read: {reason}"), inner.width, theme));
-            frame.render_widget(line.style(theme.style(Meaning::Label)), first_row(below(inner, 1)));
+            frame.render_widget(line.style(theme.style(Meaning::Label)), next_row());
+            next_row();
         }
     }
-    history(card, theme, below(inner, 3), frame);
+    history(card, look, rest, frame);
 }
 
 /// Why there is nothing to show; `None` for a card that answers.
@@ -73,9 +99,9 @@ fn title(card: &WatchedCard, look: &Look<'_>, columns: u16) -> Line<'static> {
     let usage = &card.usage;
     let mut figures = if card.is_present() { figures(usage, theme) } else { Vec::new() };
     let id = usage.id.to_string();
-    let mark = card.usage.memory.known().filter(|_| card.is_present()).and_then(|memory| fullness(&memory));
+    let mark = card.usage.memory.known().filter(|_| card.is_present()).and_then(|memory| warning(&memory, look));
     // Name, mark, and a few columns of rule must remain.
-    let least = 2 + width(&id) + 14 + mark.map_or(0, |mark| width(mark) + 2) + 4;
+    let least = 2 + width(&id) + 14 + mark.as_ref().map_or(0, |mark| width(mark) + 2) + 4;
     let taken = |figures: &[Span<'_>]| figures.iter().map(|f| u16::try_from(f.width()).unwrap_or(0)).sum::<u16>();
     while taken(&figures).saturating_add(least) > columns && figures.pop().is_some() {}
 
@@ -94,6 +120,15 @@ fn title(card: &WatchedCard, look: &Look<'_>, columns: u16) -> Line<'static> {
 fn short_name(name: &str) -> &str {
     let name = name.strip_prefix("NVIDIA ").unwrap_or(name);
     name.find("MIG ").map_or(name, |start| &name[start..])
+}
+
+/// What is wrong with a card's memory, worst first: nearly none left, or none in an hour at the present growth.
+fn warning(memory: &MemoryUse, look: &Look<'_>) -> Option<String> {
+    const SOON: Duration = Duration::from_secs(3600);
+    fullness(memory).map(str::to_owned).or_else(|| {
+        let full_in = look.analysis?.full_in.filter(|time| *time < SOON)?;
+        Some(format!("full in {}", short_duration(full_in)))
+    })
 }
 
 /// A warning for memory that runs out: less than 1 % or 5 % of the capacity free.
@@ -132,22 +167,34 @@ fn figures(usage: &CardUsage, theme: &Theme) -> Vec<Span<'static>> {
     figures
 }
 
-fn segments(memory: &MemoryUse) -> Vec<Segment> {
+/// What the bar stands for as a whole: the parts that [`segments`] divides.
+fn whole(memory: &MemoryUse) -> Bytes {
+    memory.used + memory.free + memory.reserved.known().unwrap_or_default()
+}
+
+/// The parts of the bar. With a plan, what is used beyond it and what it still expects are parts of their own.
+pub fn segments(memory: &MemoryUse, expected: Option<&ExpectedCard>) -> Vec<Segment> {
     let segment = |meaning, bytes| Segment { meaning, bytes };
-    let used = match (memory.own, memory.others) {
-        (Reading::Known(own), Reading::Known(others)) => {
-            vec![segment(Meaning::Own, own), segment(Meaning::Others, others)]
+    let within = expected.map_or(memory.used, |expected| memory.used.min(expected.total));
+    let mut segments = match (memory.own, memory.others) {
+        (Reading::Known(own), Reading::Known(_)) => {
+            let own = own.min(within);
+            vec![segment(Meaning::Own, own), segment(Meaning::Others, within.saturating_sub(own))]
         }
-        _ => vec![segment(Meaning::Others, memory.used)],
+        _ => vec![segment(Meaning::Others, within)],
     };
-    let rest =
-        [segment(Meaning::Reserved, memory.reserved.known().unwrap_or_default()), segment(Meaning::Free, memory.free)];
-    used.into_iter().chain(rest).collect()
+    segments.push(segment(Meaning::Over, memory.used.saturating_sub(within)));
+    let ghost = expected.map_or(Bytes::ZERO, |expected| expected.total.saturating_sub(memory.used).min(memory.free));
+    segments.push(segment(Meaning::Ghost, ghost));
+    segments.push(segment(Meaning::Free, memory.free.saturating_sub(ghost)));
+    segments.push(segment(Meaning::Reserved, memory.reserved.known().unwrap_or_default()));
+    segments
 }
 
 /// The bar in figures, each after the sign it has in the bar.
-fn legend(memory: &MemoryUse, columns: u16, theme: &Theme) -> Line<'static> {
+fn legend(memory: &MemoryUse, look: &Look<'_>, columns: u16) -> Line<'static> {
     const GAP: u16 = 2;
+    let theme = look.theme;
     let mut parts: Vec<(Meaning, String, String)> = Vec::new();
     match (memory.own, memory.others) {
         (Reading::Known(own), Reading::Known(others)) => {
@@ -168,6 +215,13 @@ fn legend(memory: &MemoryUse, columns: u16, theme: &Theme) -> Line<'static> {
         parts.push((Meaning::Reserved, "reserved".to_owned(), gib(reserved)));
     }
     parts.push((Meaning::Free, "free".to_owned(), format!("{} GiB", gib(memory.free))));
+    if let Some(expected) = look.expected {
+        let drift = expected.drift(memory.used);
+        let sign = if drift.is_negative() { "-" } else { "+" };
+        let figure = format!("{} ({sign}{})", gib(expected.total), gib(drift.magnitude()));
+        let meaning = if drift.is_negative() { Meaning::Ghost } else { Meaning::Over };
+        parts.push((meaning, "plan".to_owned(), figure));
+    }
 
     // Where space is short the driver's share goes first: it never changes.
     let needed = |parts: &[(Meaning, String, String)]| {
@@ -191,56 +245,73 @@ fn gib(bytes: Bytes) -> String {
 }
 
 /// Two graphs side by side: memory in use as a share of the capacity, and utilisation.
-fn history(card: &WatchedCard, theme: &Theme, area: Rect, frame: &mut Frame<'_>) {
+fn history(card: &WatchedCard, look: &Look<'_>, area: Rect, frame: &mut Frame<'_>) {
     const MIN_ROWS: u16 = 2;
     const MIN_COLUMNS: u16 = 40;
     if area.height < MIN_ROWS || area.width < MIN_COLUMNS {
         return;
     }
-    let capacity = card.usage.memory.known().map_or(0, |memory| memory.capacity.0);
-    let used = |point: &Point| point.used.filter(|_| capacity > 0).map(|used| used.0 as f64 / capacity as f64);
-    let utilization = |point: &Point| point.utilization.map(|percent| f64::from(percent) / 100.0);
+    let curves = Curves { card, look };
     if card.usage.id.instance.is_some() {
-        curve("memory", Meaning::Occupancy, &used, card, theme, area, frame);
+        curves.memory(area, frame);
         return;
     }
     let half = area.width / 2;
-    let left = Rect { width: half.saturating_sub(1), ..area };
-    let right = Rect { x: area.x + half + 1, width: area.width - half - 1, ..area };
-    curve("memory", Meaning::Occupancy, &used, card, theme, left, frame);
-    curve("util", Meaning::Activity, &utilization, card, theme, right, frame);
+    curves.memory(Rect { width: half.saturating_sub(1), ..area }, frame);
+    curves.activity(Rect { x: area.x + half + 1, width: area.width - half - 1, ..area }, frame);
 }
 
-/// A graph with its name and the time it spans in front of it.
-fn curve(
-    name: &str,
-    meaning: Meaning,
-    value: &dyn Fn(&Point) -> Option<f64>,
-    card: &WatchedCard,
-    theme: &Theme,
-    area: Rect,
-    frame: &mut Frame<'_>,
-) {
-    const GUTTER: u16 = 7;
-    let columns = area.width.saturating_sub(GUTTER);
-    let count = usize::from(columns * samples_per_column(theme.symbols.braille));
-    let values: Vec<Option<f64>> = card.trace.latest(count).map(value).collect();
-    let label = theme.style(Meaning::Label);
-    frame.render_widget(Line::raw(name.to_owned()).style(label), first_row(area));
-    let span_row = below(area, area.height - 1);
-    frame.render_widget(Line::raw(short_time(card.trace.span(count))).style(label), span_row);
-    for (row, text) in (0..).zip(graph(&values, columns, area.height, theme.symbols.braille)) {
-        let place = Rect { x: area.x + GUTTER, y: area.y + row, width: columns, height: 1 };
-        frame.render_widget(Line::raw(text).style(theme.style(meaning)), place);
+/// The graphs of one card.
+pub struct Curves<'a> {
+    /// The card.
+    pub card: &'a WatchedCard,
+    /// How it looks.
+    pub look: &'a Look<'a>,
+}
+
+impl Curves<'_> {
+    /// Memory in use as a share of the capacity, with the plan's total as a line across.
+    pub fn memory(&self, area: Rect, frame: &mut Frame<'_>) {
+        let capacity = self.card.usage.memory.known().map_or(0, |memory| memory.capacity.0);
+        let share = |bytes: Bytes| (capacity > 0).then(|| bytes.0 as f64 / capacity as f64);
+        let level = self.look.expected.and_then(|expected| share(expected.total));
+        let used = |point: &Point| point.used.and_then(share);
+        self.curve("memory", Meaning::Occupancy, &used, level, area, frame);
     }
-}
 
-/// `45 s`, `12 m`, `3 h`: at most five columns.
-fn short_time(time: Duration) -> String {
-    match time.as_secs() {
-        seconds @ 0..120 => format!("{seconds} s"),
-        seconds @ 120..7200 => format!("{} m", seconds / 60),
-        seconds => format!("{} h", seconds / 3600),
+    /// Utilisation.
+    pub fn activity(&self, area: Rect, frame: &mut Frame<'_>) {
+        let busy = |point: &Point| point.utilization.map(|percent| f64::from(percent) / 100.0);
+        self.curve("util", Meaning::Activity, &busy, None, area, frame);
+    }
+
+    /// A graph with its name and the time it spans in front of it.
+    fn curve(
+        &self,
+        name: &str,
+        meaning: Meaning,
+        value: &dyn Fn(&Point) -> Option<f64>,
+        level: Option<f64>,
+        area: Rect,
+        frame: &mut Frame<'_>,
+    ) {
+        const GUTTER: u16 = 8;
+        let (theme, zoom) = (self.look.theme, self.look.zoom);
+        let columns = area.width.saturating_sub(GUTTER);
+        let count = usize::from(columns * samples_per_column(theme.symbols.braille));
+        let values: Vec<Option<f64>> = self.card.trace.zoomed(zoom, count).map(value).collect();
+        let label = theme.style(Meaning::Label);
+        frame.render_widget(Line::raw(name.to_owned()).style(label), first_row(area));
+        let time = short_duration(self.card.trace.zoomed_span(zoom, count));
+        frame.render_widget(Line::raw(time).style(label), below(area, area.height.saturating_sub(1)));
+        let mut rows = graph(&values, columns, area.height, theme.symbols.braille);
+        if let Some(level) = level {
+            with_level(&mut rows, level, theme.symbols.level);
+        }
+        for (row, text) in (0..).zip(rows) {
+            let place = Rect { x: area.x + GUTTER, y: area.y + row, width: columns, height: 1 };
+            frame.render_widget(Line::raw(text).style(theme.style(meaning)), place);
+        }
     }
 }
 
@@ -269,11 +340,5 @@ mod tests {
         };
         let marks = [60, 50, 49, 10, 9, 0].map(|free| fullness(&memory(free)));
         assert_eq!(marks, [None, None, Some("nearly full"), Some("nearly full"), Some("full"), Some("full")]);
-    }
-
-    #[test]
-    fn spans_of_time_are_short() {
-        let texts = [0, 119, 120, 7199, 7200].map(|s| short_time(Duration::from_secs(s)));
-        assert_eq!(texts, ["0 s", "119 s", "2 m", "119 m", "2 h"]);
     }
 }

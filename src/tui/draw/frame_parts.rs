@@ -4,8 +4,9 @@ use ratatui::text::{Line, Span};
 
 use super::text::{fit, span};
 use super::width;
+use crate::monitor::clock;
 use crate::tui::layout::Layout;
-use crate::tui::{Meaning, State, Theme};
+use crate::tui::{Meaning, State, Theme, View};
 use crate::units::Bytes;
 
 /// Name, cards, how full they are, driver, as much of it as fits; at the right whether figures are held and how often they change.
@@ -13,18 +14,14 @@ pub fn header(state: &State, layout: &Layout, theme: &Theme) -> Line<'static> {
     let watch = state.shown();
     let version = |name: &str, version: &Option<String>| version.as_ref().map(|version| format!("{name} {version}"));
     let parts = [
+        (state.view != View::Overview).then(|| state.view.label().to_owned()),
         Some(cards(state, layout)),
         occupancy(state),
+        balance(state),
         version("driver", &watch.driver_version),
         version("CUDA", &watch.cuda_version),
     ];
-    let mut right = match state.frozen {
-        Some(_) => vec![span(" paused ", theme.style(Meaning::Alarm)), Span::raw(" ")],
-        None => Vec::new(),
-    };
-    let source = fit(&state.source, 24, theme);
-    right.push(span(format!("{source} every {} ", state.interval), theme.style(Meaning::Label)));
-
+    let right = at_right(state, theme);
     let name = span(" shardfit top", theme.style(Meaning::Focus));
     let taken = name.width() + right.iter().map(Span::width).sum::<usize>();
     let room = layout.header.width.saturating_sub(u16::try_from(taken).unwrap_or(u16::MAX));
@@ -47,7 +44,7 @@ fn cards(state: &State, layout: &Layout) -> String {
     let cards = &state.shown().cards;
     let visible = layout.grid.visible();
     let instances = cards.iter().filter(|card| card.usage.id.instance.is_some()).count();
-    if visible.len() < cards.len() {
+    if state.view == View::Overview && visible.len() < cards.len() {
         let word = if instances == 0 { "cards" } else { "cards and instances" };
         return format!("{}-{} of {} {word}", visible.start + 1, visible.end, cards.len());
     }
@@ -68,28 +65,90 @@ fn occupancy(state: &State) -> Option<String> {
     (memory.len() > 1).then(|| format!("{:.1} / {:.1} GiB", used.as_gib(), capacity.as_gib()))
 }
 
-/// The keys, as many as there is room for.
+/// What goes on: paused, recorded, replayed; and how often.
+fn at_right(state: &State, theme: &Theme) -> Vec<Span<'static>> {
+    let mut right = Vec::new();
+    let label = theme.style(Meaning::Label);
+    if let Some(playback) = &state.playback {
+        let sign = if playback.playing { " replay " } else { " held " };
+        right.push(span(sign, theme.style(Meaning::Alarm)));
+        let begin = playback.replay.begin();
+        let at = clock(playback.position.saturating_sub(begin));
+        let end = clock(playback.replay.end().saturating_sub(begin));
+        right.push(span(format!(" {at} of {end} at {}x ", playback.speed), label));
+        return right;
+    }
+    if state.frozen.is_some() {
+        right.push(span(" paused ", theme.style(Meaning::Alarm)));
+        right.push(Span::raw(" "));
+    }
+    if let Some(recording) = &state.recording {
+        let style = if recording.failure.is_some() { Meaning::Alarm } else { Meaning::Warning };
+        right.push(span(format!(" rec {} ", Bytes(recording.bytes)), theme.style(style)));
+        right.push(Span::raw(" "));
+    }
+    let source = fit(&state.source, 24, theme);
+    right.push(span(format!("{source} every {} ", state.interval), label));
+    right
+}
+
+/// How far apart the cards are that work together.
+fn balance(state: &State) -> Option<String> {
+    let analysis = state.shown_analysis();
+    let memory = analysis.memory_imbalance?;
+    let busy = analysis.utilization_imbalance.map_or_else(String::new, |points| format!(" and {points:.0} pts util"));
+    Some(format!("apart {:.1} GiB{busy}", memory.as_gib()))
+}
+
+/// The keys, as many as there is room for; a question or what is typed in their place.
 pub fn footer(state: &State, theme: &Theme, columns: u16) -> Line<'static> {
-    let pause = if state.frozen.is_some() { "go on" } else { "pause" };
-    let keys = [
+    if let Some(question) = &state.question {
+        let text = format!(" end process {} ({})? y: send SIGTERM   any other key: no", question.pid, question.name);
+        return Line::raw(fit(&text, columns, theme)).style(theme.style(Meaning::Alarm));
+    }
+    let held = state.frozen.is_some() || state.playback.as_ref().is_some_and(|playback| !playback.playing);
+    let pause = if held { "go on" } else { "pause" };
+    let arrows = theme.symbols.arrows;
+    let typing = [("Enter", "keep the filter"), ("Esc", "no filter")];
+    let replay = [
         ("q", "quit"),
         ("?", "help"),
-        (theme.symbols.arrows, "move"),
+        ("p", pause),
+        ("+/-", "speed"),
+        ("<>", "1 min"),
+        (",.", "sample"),
+        ("[]", "marks"),
+        ("1-5", "views"),
+    ];
+    let live = [
+        ("q", "quit"),
+        ("?", "help"),
+        (arrows, "move"),
         ("Tab", "pane"),
+        ("1-5", "views"),
+        ("/", "filter"),
         ("s", "sort"),
         ("p", pause),
+        ("r", "record"),
         ("+/-", "interval"),
+        ("z/Z", "zoom"),
+        ("m", "mark"),
     ];
+    let keys: &[(&str, &str)] = match (state.typing, &state.playback) {
+        (true, _) => &typing,
+        (_, Some(_)) => &replay,
+        _ => &live,
+    };
     let mut spans = vec![Span::raw(" ")];
     let mut taken = 1;
     for (key, meaning) in keys {
-        let needed = width(key) + width(meaning) + 4;
+        let needed = width(key) + width(meaning) + 3;
         if taken + needed > columns {
             break;
         }
         taken += needed;
-        spans.push(span(key, theme.style(Meaning::Focus)));
-        spans.push(span(format!(" {meaning}   "), theme.style(Meaning::Label)));
+        spans.push(span(*key, theme.style(Meaning::Focus)));
+        spans.push(span(format!(" {meaning}  "), theme.style(Meaning::Label)));
     }
     Line::from(spans)
 }

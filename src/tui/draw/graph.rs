@@ -11,6 +11,17 @@ pub fn graph(values: &[Option<f64>], columns: u16, rows: u16, braille: bool) -> 
     if braille { dots(values, columns, rows) } else { letters(values, columns, rows) }
 }
 
+/// Puts a horizontal line at `height` (0 to 1) into the free cells of a graph.
+pub fn with_level(graph: &mut [String], height: f64, sign: &str) {
+    let rows = graph.len();
+    if !(0.0..=1.0).contains(&height) || rows == 0 {
+        return;
+    }
+    let from_bottom = ((height * rows as f64) as usize).min(rows - 1);
+    let row = &mut graph[rows - 1 - from_bottom];
+    *row = row.chars().map(|c| if c == ' ' { sign.to_owned() } else { c.to_string() }).collect();
+}
+
 /// How many of `steps` steps a value fills; at least one.
 fn level(value: Option<f64>, steps: u16) -> u16 {
     match value {
@@ -75,6 +86,19 @@ mod tests {
     #[test]
     fn letters_rise_too() {
         assert_eq!(graph(&[Some(0.1), Some(0.5), Some(1.0), Some(f64::NAN)], 4, 2, false), ["  # ", ".##."]);
+    }
+
+    #[test]
+    fn a_level_crosses_what_is_free() {
+        let mut rows = vec!["  ".to_owned(), " #".to_owned()];
+        with_level(&mut rows, 0.2, "-");
+        assert_eq!(rows, ["  ", "-#"]);
+        with_level(&mut rows, 1.0, "-");
+        assert_eq!(rows, ["--", "-#"]);
+        with_level(&mut rows, 1.5, "x");
+        with_level(&mut rows, f64::NAN, "x");
+        assert_eq!(rows, ["--", "-#"]);
+        with_level(&mut [], 0.5, "x");
     }
 
     #[test]

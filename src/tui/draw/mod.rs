@@ -5,16 +5,22 @@ mod card;
 mod frame_parts;
 mod graph;
 mod help;
+mod one_card;
+mod outline;
+mod plan;
 mod processes;
 mod text;
+mod timeline;
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 use ratatui::text::Line;
 
+use crate::monitor::WatchedCard;
+
 use super::layout::Layout;
-use super::{Meaning, Pane, State, Theme};
+use super::{Meaning, Pane, State, Theme, View};
 
 pub(super) use bar::{Segment, bar};
 pub(super) use card::{Look, draw as card};
@@ -47,32 +53,65 @@ pub fn draw(state: &State, theme: &Theme, frame: &mut Frame<'_>) {
         let line = fit(&format!(" ! {notice}"), layout.notice.width, theme);
         frame.render_widget(Line::raw(line).style(theme.style(Meaning::Alarm)), layout.notice);
     }
-    cards(state, &layout, theme, frame);
-    processes::draw(state, &rows, &layout, theme, frame);
+    match state.view {
+        View::Overview => cards(state, &layout, theme, frame),
+        View::Card => one(state, &layout, theme, frame),
+        View::Processes => {}
+        View::Timeline => timeline::draw(state, theme, layout.body, frame),
+        View::Plan => plan::draw(state, theme, layout.body, frame),
+    }
+    if layout.processes.height > 0 {
+        processes::draw(state, &rows, &layout, theme, frame);
+    }
+    if state.trouble().is_some() {
+        // Old figures look old.
+        frame.buffer_mut().set_style(layout.body, Style::new().add_modifier(Modifier::DIM));
+    }
     frame.render_widget(frame_parts::footer(state, theme, layout.footer.width), layout.footer);
     if state.help {
         help::draw(theme, frame);
     }
 }
 
+/// The selected card alone.
+fn one(state: &State, layout: &Layout, theme: &Theme, frame: &mut Frame<'_>) {
+    match state.shown().cards.get(state.card) {
+        Some(card) => one_card::draw(card, &look(state, card, true, theme), layout.grid.area, frame),
+        None => nothing(state, layout.grid.area, theme, frame),
+    }
+}
+
+fn look<'a>(state: &'a State, card: &'a WatchedCard, focused: bool, theme: &'a Theme) -> Look<'a> {
+    Look {
+        focused,
+        now: state.shown_at(),
+        theme,
+        expected: state.expectation.as_deref().and_then(|plan| plan.card(&card.usage)),
+        analysis: state.shown_analysis().card(card.usage.id),
+        zoom: state.zoom,
+    }
+}
+
+/// Why there is no card to show.
+fn nothing(state: &State, area: Rect, theme: &Theme, frame: &mut Frame<'_>) {
+    let text = match state.shown().last_answer {
+        Some(_) => "  the driver lists no card",
+        None => "  waiting for the driver to answer",
+    };
+    frame.render_widget(Line::raw(text).style(theme.style(Meaning::Label)), area);
+}
+
 fn cards(state: &State, layout: &Layout, theme: &Theme, frame: &mut Frame<'_>) {
     let watch = state.shown();
     let grid = &layout.grid;
     if watch.cards.is_empty() {
-        let text = match watch.last_answer {
-            Some(_) => "  the driver lists no card",
-            None => "  waiting for the driver to answer",
-        };
-        frame.render_widget(Line::raw(text).style(theme.style(Meaning::Label)), grid.area);
+        nothing(state, grid.area, theme, frame);
         return;
     }
     for place in grid.visible() {
-        let look = Look { focused: state.focus == Pane::Cards && place == state.card, now: state.shown_at(), theme };
-        card(&watch.cards[place], &look, grid.cell(place), frame);
-    }
-    if state.notice().is_some() {
-        // Old figures look old.
-        frame.buffer_mut().set_style(grid.area, Style::new().add_modifier(Modifier::DIM));
+        let focused = state.focus == Pane::Cards && place == state.card;
+        let watched = &watch.cards[place];
+        card(watched, &look(state, watched, focused, theme), grid.cell(place), frame);
     }
 }
 

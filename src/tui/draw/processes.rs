@@ -16,11 +16,12 @@ const CARD: u16 = 5;
 const PID: u16 = 8;
 const USER: u16 = 10;
 const MEMORY: u16 = 12;
+const SHARD: u16 = 8;
 
 /// Paints title, column heads and the visible rows.
 pub fn draw(state: &State, rows: &[ProcessRow], layout: &Layout, theme: &Theme, frame: &mut Frame<'_>) {
     let area = layout.processes;
-    let focused = state.focus == Pane::Processes;
+    let focused = state.pane() == Pane::Processes;
     let visible = layout.visible_processes(state.process, rows.len());
     frame.render_widget(title(state, rows.len(), visible.len(), focused, theme, area.width), first_row(area));
 
@@ -29,14 +30,20 @@ pub fn draw(state: &State, rows: &[ProcessRow], layout: &Layout, theme: &Theme, 
         right("PID", PID, theme),
         "  ".to_owned() + &left("USER", USER, theme),
         right("MEMORY", MEMORY, theme),
-        "  COMMAND".to_owned(),
+        "  ".to_owned() + &left("SHARD", SHARD, theme),
+        "COMMAND".to_owned(),
     ];
     let label = theme.style(Meaning::Label);
     frame.render_widget(Line::raw(fit(&heads.concat(), area.width, theme)).style(label), first_row(below(area, 1)));
 
     let body = below(area, 2);
     if rows.is_empty() {
-        let sentence = fit(&nobody(state.shown()), area.width, theme);
+        let sentence = if state.filter.is_empty() {
+            nobody(state.shown())
+        } else {
+            format!("  none holds `{}`: Esc takes the filter away", state.filter)
+        };
+        let sentence = fit(&sentence, area.width, theme);
         frame.render_widget(Line::raw(sentence).style(label), first_row(body));
     }
     for (y, place) in (body.y..body.bottom()).zip(visible) {
@@ -54,8 +61,15 @@ fn title(state: &State, count: usize, visible: usize, focused: bool, theme: &The
     let cursor = if focused { theme.symbols.cursor } else { " " };
     let name = vec![span(format!("{cursor}processes {count}"), style)];
     let part = if visible < count { format!("{visible} shown, ") } else { String::new() };
-    let order = span(format!("{part}by {} ", state.sort.label()), theme.style(Meaning::Label));
-    rule(name, vec![order], columns, theme)
+    let mut at_right = Vec::new();
+    if !state.filter.is_empty() || state.typing {
+        let cursor = if state.typing { "_" } else { "" };
+        let room = columns / 3;
+        at_right.push(span(fit(&format!("/{}{cursor}", state.filter), room, theme), theme.style(Meaning::Focus)));
+        at_right.push(span("  ", theme.style(Meaning::Plain)));
+    }
+    at_right.push(span(format!("{part}by {} ", state.sort.label()), theme.style(Meaning::Label)));
+    rule(name, at_right, columns, theme)
 }
 
 /// Why the list is empty: nobody there, or nobody told.
@@ -78,12 +92,13 @@ fn row(row: &ProcessRow, selected: bool, columns: u16, theme: &Theme) -> Line<'s
     };
     let memory_style = theme.style(if row.own { Meaning::Own } else { Meaning::Plain });
     let mark = if row.orphan { "orphan " } else { "" };
-    let taken = 1 + CARD + PID + 2 + USER + MEMORY + 2 + super::width(mark);
+    let taken = 1 + CARD + PID + 2 + USER + MEMORY + 2 + SHARD + super::width(mark);
     Line::from(vec![
         span(format!("{cursor}{}", left(&row.card.to_string(), CARD, theme)), theme.style(Meaning::Plain)),
         span(right(&row.pid.to_string(), PID, theme), theme.style(Meaning::Plain)),
         span("  ".to_owned() + &left(row.user.as_deref().unwrap_or("?"), USER, theme), theme.style(Meaning::Plain)),
         span(right(&memory, MEMORY, theme) + "  ", memory_style),
+        span(left(&row.shard().unwrap_or_default(), SHARD, theme), theme.style(Meaning::Label)),
         span(mark, theme.style(Meaning::Warning)),
         span(fit(command, columns.saturating_sub(taken), theme), memory_style),
     ])

@@ -42,7 +42,8 @@ pub fn draw(state: &LoadState, theme: &Theme, frame: &mut Frame<'_>) {
 
     let grid = Grid::new(Rect { y: 2 + for_ranks, height: room - for_ranks, ..area }, cards, 0);
     for place in grid.visible() {
-        let look = Look { focused: false, now: state.cards.last_answer.unwrap_or_default(), theme };
+        let now = state.cards.last_answer.unwrap_or_default();
+        let look = Look { now, ..Look::plain(theme) };
         card(&state.cards.cards[place], &look, grid.cell(place), frame);
     }
     frame.render_widget(footer_line(state, theme, area.width), footer);

@@ -2,12 +2,13 @@
 
 use super::{DeviceChoice, LoadArgs};
 use crate::cli::resolve::{self, Subject};
-use crate::cli::{Exit, Problem};
+use crate::cli::{Exit, Problem, calibration};
 use crate::engines::RankShard;
 use crate::hardware::{Card, Fleet, FleetSource, Snapshot};
 use crate::loader::available_host_memory;
 use crate::loader::device::{Cards, CudaCards, CudaDriver, DeviceIdentity, HostCards};
 use crate::probe::{NvmlProbe, Probe, Wanted};
+use crate::profiles::CardCalibration;
 use crate::profiles::gpus::GpuCatalogue;
 use crate::units::Bytes;
 
@@ -20,6 +21,7 @@ pub(super) struct AtHand {
     pub fleet: Fleet,
     kind: Kind,
     reason: String,
+    measured: Vec<Option<CardCalibration>>,
 }
 
 enum Kind {
@@ -51,9 +53,17 @@ impl AtHand {
         let mut probe = NvmlProbe::open(Wanted::MEMORY).ok();
         let snapshot = probe.as_mut().and_then(|probe| probe.snapshot().ok());
         let catalogue = resolve::catalogue(&args.deployment.fleet)?;
-        let cards = driver.devices().map(|device| card_of(device, snapshot.as_ref(), &catalogue)).collect();
+        let mut cards: Vec<Card> =
+            driver.devices().map(|device| card_of(device, snapshot.as_ref(), &catalogue)).collect();
+        let version = snapshot.as_ref().and_then(|snapshot| snapshot.driver_version.as_ref().known());
+        let kept = if args.deployment.fleet.no_calibration { None } else { calibration::read()? };
+        let of_card = |card: &Card| kept.as_ref()?.card(&card.name, version.map(String::as_str)).cloned();
+        let measured: Vec<_> = cards.iter().map(of_card).collect();
+        for (card, measured) in cards.iter_mut().zip(&measured) {
+            measured.iter().for_each(|measured| card.calibrate(measured));
+        }
         let reason = format!("the CUDA driver shows {}", counted(driver.devices().len(), "card"));
-        Ok(Self { fleet: Fleet { cards, source: FleetSource::Live }, kind: Kind::Cuda(driver), reason })
+        Ok(Self { fleet: Fleet { cards, source: FleetSource::Live }, kind: Kind::Cuda(driver), reason, measured })
     }
 
     fn host(args: &LoadArgs, subject: &Subject, why: &str) -> Result<Self, Problem> {
@@ -68,7 +78,8 @@ impl AtHand {
                 Fleet { cards: vec![card; HOST_CARDS], source: FleetSource::Given }
             }
         };
-        Ok(Self { fleet, kind: Kind::Host, reason: format!("host memory stands in for cards: {why}") })
+        let reason = format!("host memory stands in for cards: {why}");
+        Ok(Self { fleet, kind: Kind::Host, reason, measured: Vec::new() })
     }
 }
 
@@ -105,6 +116,8 @@ pub(super) struct Backend {
     pub reason: String,
     /// What the reader must know.
     pub warnings: Vec<String>,
+    /// What calibration measured of each of the load's cards.
+    measured: Vec<Option<CardCalibration>>,
 }
 
 impl Backend {
@@ -146,6 +159,7 @@ impl Backend {
                 counted(used.len(), "card")
             ));
         }
+        let measured = used.iter().map(|ordinal| hand.measured.get(*ordinal as usize).cloned().flatten()).collect();
         let cards: Box<dyn Cards> = match hand.kind {
             Kind::Cuda(driver) => Box::new(CudaCards::new(driver, used)),
             Kind::Host => {
@@ -154,7 +168,17 @@ impl Backend {
             }
         };
         let fleet = Fleet { cards: ordinals.iter().map(card).collect(), source: hand.fleet.source };
-        Ok(Self { cards, fleet, device_of_rank, reason: hand.reason, warnings })
+        Ok(Self { cards, fleet, device_of_rank, reason: hand.reason, warnings, measured })
+    }
+
+    /// What a context without an engine's kernels takes on one of the load's cards, where calibration measured it.
+    pub fn bare_context(&self, index: usize) -> Option<Bytes> {
+        self.measured.get(index)?.as_ref()?.bare_context
+    }
+
+    /// The width below which the CPU packs rows, the least that calibration measured; `None` leaves it to the kind of card.
+    pub fn pack_below(&self) -> Option<u64> {
+        self.measured.iter().flatten().filter_map(|card| card.pack_below).min()
     }
 
     /// The cards.

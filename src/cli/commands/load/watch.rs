@@ -1,9 +1,7 @@
-//! What happens beside a load: NVML readings between its steps, bars or a screen while it runs.
+//! What happens beside a load: bars or a screen while it runs, and the holding at its end.
 #![expect(clippy::disallowed_methods, reason = "measures the time that the screen shows")]
 
 use std::io;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{ScopedJoinHandle, sleep};
 use std::time::{Duration, Instant};
@@ -11,65 +9,37 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::cards::Backend;
-use crate::loader::device::{DeviceKind, Uuid};
+use super::hold::Hold;
+use super::nvml::Nvml;
 use crate::loader::{LoadFailure, LoadOutcome, Observer, Phase, Progress, ProgressSnapshot};
 use crate::probe::{NvmlProbe, Probe, Wanted};
 use crate::tui::Theme;
 use crate::tui::load::{LoadScreen, LoadView, RankProgress, Wish};
-use crate::units::Bytes;
 
 /// Time between two looks at the progress: smooth to the eye, nothing to a core.
 const LOOK: Duration = Duration::from_millis(60);
 
-/// Bytes in use by UUID.
-type UsedByCard = Vec<(String, Bytes)>;
-
-/// NVML's account of the cards, taken whenever a step of the load ends.
-pub(super) struct Nvml {
-    probe: Mutex<Result<NvmlProbe, String>>,
-    readings: Mutex<Vec<(Phase, UsedByCard)>>,
+/// Who looks on while a load goes its way: reads NVML between the steps and keeps the shards as long as was asked for.
+pub(super) struct Bystander<'a> {
+    /// NVML's account.
+    pub nvml: &'a Nvml,
+    /// How long everything is held.
+    pub hold: Option<Hold>,
+    /// Ends the holding.
+    pub stop: &'a AtomicBool,
+    /// Whether the load has the whole terminal.
+    pub screen: bool,
 }
 
-impl Nvml {
-    /// Opens NVML for a load on CUDA cards; host cards have nothing to ask.
-    pub fn open(backend: &Backend) -> Self {
-        let probe = match backend.cards().kind() {
-            DeviceKind::Cuda => NvmlProbe::open(Wanted::MEMORY).map_err(|error| error.to_string()),
-            DeviceKind::Host => Err("host memory is no card".to_owned()),
-        };
-        Self { probe: Mutex::new(probe), readings: Mutex::new(Vec::new()) }
-    }
-
-    /// Bytes in use on a card at the end of a step, or why that is not known.
-    pub fn used(&self, phase: Phase, uuid: Option<Uuid>) -> Result<Bytes, String> {
-        if let Err(reason) = &*self.probe.lock().unwrap_or_else(PoisonError::into_inner) {
-            return Err(reason.clone());
-        }
-        let readings = self.readings.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = readings.iter().find(|(at, _)| *at == phase).map(|(_, cards)| cards);
-        let cards = at.ok_or_else(|| "the step was not reached".to_owned())?;
-        let own = cards.iter().find(|(text, _)| uuid.is_some_and(|u| u.matches(text)));
-        own.map(|(_, used)| *used).ok_or_else(|| "NVML does not report this card's memory".to_owned())
-    }
-}
-
-impl Observer for Nvml {
+impl Observer for Bystander<'_> {
     fn reached(&self, phase: Phase) {
-        let mut probe = self.probe.lock().unwrap_or_else(PoisonError::into_inner);
-        let Ok(snapshot) = probe.as_mut().map_err(|_| ()).and_then(|p| p.snapshot().map_err(|_| ())) else { return };
-        let mut cards = Vec::new();
-        for card in &snapshot.cards {
-            let mut push = |uuid: Option<&String>, memory: Option<crate::hardware::MemoryState>| {
-                if let (Some(uuid), Some(memory)) = (uuid, memory) {
-                    cards.push((uuid.clone(), memory.used));
-                }
-            };
-            push(card.uuid.as_ref().known(), card.memory.known());
-            for instance in card.mig_instances().into_iter().flatten() {
-                push(instance.uuid.as_ref().known(), instance.memory.known());
-            }
+        self.nvml.read(phase);
+    }
+
+    fn holding(&self) {
+        if let Some(hold) = self.hold {
+            hold.wait(self.stop, self.screen);
         }
-        self.readings.lock().unwrap_or_else(PoisonError::into_inner).push((phase, cards));
     }
 }
 
@@ -168,7 +138,8 @@ fn phase_name(now: &ProgressSnapshot) -> &'static str {
         Some(Phase::Opened) => "allocating",
         Some(Phase::Allocated) => "loading",
         Some(Phase::Loaded) => "verifying",
-        Some(Phase::Verified) => "freeing",
+        Some(Phase::Verified | Phase::Pooled) => "pool",
+        Some(Phase::Peak) => "holding",
         Some(Phase::Freed | Phase::Released) => "done",
     }
 }

@@ -24,18 +24,19 @@ pub enum Draft {
     Unknown(String),
 }
 
-/// The draft of a deployment.
+/// The draft of a deployment: a model of its own, or the layers that the target brings along.
 ///
 /// Only built-in models are found here, because nothing in the middle reads files: a caller who finds the draft elsewhere puts it into
 /// [`Settings::draft_model`].
 ///
 /// # Errors
 /// When the speculative configuration is malformed.
-pub fn of(settings: &Settings) -> Result<Draft, EngineError> {
+pub fn of(settings: &Settings, target: &Model) -> Result<Draft, EngineError> {
     let id = match speculation(settings)? {
         None | Some(Speculation::Lookup) => return Ok(Draft::None),
         Some(Speculation::OwnLayers) => {
-            return Ok(Draft::Unknown("the draft layers of the checkpoint (MTP) are not counted".to_owned()));
+            let none = || Draft::Unknown("the config names no draft layers (MTP), so none are counted".to_owned());
+            return Ok(target.own_draft().map_or_else(none, |draft| Draft::Model(Box::new(draft))));
         }
         Some(Speculation::Draft(id)) => id,
     };

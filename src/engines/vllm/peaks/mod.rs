@@ -112,7 +112,7 @@ impl Run<'_> {
         };
         let feed_forward = self.rows(i.saturating_mul(3).saturating_add(h.saturating_mul(hidden))) + quantised;
         let routed = if inside > Bytes::ZERO { self.rows(h.saturating_mul(hidden + 1)) + inside } else { Bytes::ZERO };
-        let attention = self.rows(width.saturating_mul(2).saturating_add(h.saturating_mul(3))) + self.unfolded();
+        let attention = self.rows(width.saturating_mul(2).saturating_add(h.saturating_mul(3))) + self.unfolded(era);
         // Between stages hidden state and residual are handed over.
         let handed_over = if self.layout.pp > 1 { self.rows(h.saturating_mul(2)) } else { Bytes::ZERO };
         let (t, b) = (self.scheduler.batched_tokens, self.dtype.bits() / 8);
@@ -154,7 +154,11 @@ impl Run<'_> {
     }
 
     /// Keys and values that latent attention unfolds while profiling.
-    fn unfolded(&self) -> Bytes {
+    fn unfolded(&self, era: &VllmEra) -> Bytes {
+        // The old core profiled without a cache to unfold.
+        if era.scheduler.whole_prompts {
+            return Bytes::ZERO;
+        }
         let latent = self.model.caches.iter().find_map(|group| match group.cache {
             LayerCache::Latent { rope, heads, key_width, value_width, .. } => {
                 Some((heads, key_width.saturating_sub(rope).saturating_add(value_width)))

@@ -381,6 +381,7 @@ impl<'a, 'b> Reader<'a, 'b> {
             modules: self.modules,
             caches,
             quantization: None,
+            draft_layers: 0,
             plain: Format::plain(),
         };
         Ok(Assumed { model, assumptions })

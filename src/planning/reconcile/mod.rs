@@ -1,4 +1,10 @@
-//! Predicted minus observed, line by line.
+//! Predicted against observed, line by line, and what the difference means.
+
+mod card;
+mod findings;
+
+pub use card::{CardPrediction, CardSteps, Seen};
+pub use findings::{CardAccount, Holder, findings};
 
 use crate::units::{ByteDelta, Bytes, Fraction};
 
@@ -26,14 +32,24 @@ pub struct Reconciled {
     pub observed: Option<Bytes>,
     /// What the comparison could find.
     pub exercise: Exercise,
-    /// Largest difference that counts as agreement, as a share of the prediction.
-    pub tolerance: Fraction,
+    /// Largest difference that counts as agreement: the larger of a share of the prediction and the driver's own rounding.
+    pub tolerance: Bytes,
 }
 
-/// Allocations are rounded up to this by the driver, which no tolerance in per cent covers for small models.
-const GRANULARITY: Bytes = Bytes::mib(2);
+/// Each allocation is rounded up to this by the driver, which no tolerance in per cent covers for small models.
+pub(super) const GRANULARITY: Bytes = Bytes::mib(2);
+
+/// What counts as agreement about `predicted` bytes in so many allocations.
+fn slack(predicted: Bytes, share: Fraction, allocations: u64) -> Bytes {
+    share.of(predicted).max(GRANULARITY * allocations.max(1))
+}
 
 impl Reconciled {
+    /// The line of the tensors.
+    pub const WEIGHTS: &'static str = "weights as constructed";
+    /// The line of what no other line accounts for.
+    pub const REST: &'static str = "unexplained";
+
     /// Observed − predicted.
     #[must_use]
     pub fn difference(&self) -> Option<ByteDelta> {
@@ -44,7 +60,7 @@ impl Reconciled {
     #[must_use]
     pub fn agrees(&self) -> Option<bool> {
         let difference = self.difference()?.magnitude();
-        Some(difference <= self.tolerance.of(self.predicted).max(GRANULARITY))
+        Some(difference <= self.tolerance)
     }
 
     /// Name as in reports.
@@ -71,7 +87,7 @@ mod tests {
             predicted,
             observed,
             exercise: Exercise::Observed,
-            tolerance: Fraction::new(0.02).unwrap(),
+            tolerance: slack(predicted, Fraction::new(0.02).unwrap(), 1),
         };
         assert_eq!(line(Bytes::gib(10), Some(Bytes::gib(10) + Bytes::mib(200))).status(), "agrees");
         assert_eq!(line(Bytes::gib(10), Some(Bytes::gib(11))).status(), "disagrees");

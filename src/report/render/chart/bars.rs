@@ -1,0 +1,307 @@
+//! Memory by component, a bar a card, against its capacity.
+
+use super::Chart;
+use super::colours::{Hue, Mode};
+use super::scene::{Anchor, Scene, Type, fitted, heading, text_width, ticks};
+use crate::report::{DiagnosisReport, PlanReport, RankReport};
+use crate::units::Bytes;
+
+/// Stacked bars.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bars {
+    /// First line.
+    pub title: String,
+    /// Second line.
+    pub subtitle: String,
+    /// The bars, from the top.
+    pub bars: Vec<Bar>,
+    /// Where the figures come from, in the last line.
+    pub note: String,
+}
+
+/// One card.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bar {
+    /// In front of it.
+    pub label: String,
+    /// Below the label.
+    pub detail: String,
+    /// Its parts, from the left.
+    pub segments: Vec<Segment>,
+    /// What the card has; `None` where it is not known.
+    pub capacity: Option<Bytes>,
+    /// The top at high demand, drawn as a whisker; `None` without one.
+    pub high: Option<Bytes>,
+}
+
+/// One part of a bar.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Segment {
+    /// For the legend.
+    pub label: String,
+    /// How much.
+    pub bytes: Bytes,
+    /// Colour.
+    pub hue: Hue,
+}
+
+impl Bar {
+    /// Sum of its parts.
+    #[must_use]
+    pub fn total(&self) -> Bytes {
+        self.segments.iter().map(|segment| segment.bytes).sum()
+    }
+}
+
+impl Bars {
+    /// The ledgers of a plan.
+    #[must_use]
+    pub fn of_plan(report: &PlanReport) -> Self {
+        let id = report.model.id.clone().unwrap_or_else(|| report.model.architecture.clone());
+        let layout = match (report.layout.tp, report.layout.pp) {
+            (Some(tp), Some(1)) => format!("TP {tp}"),
+            (Some(tp), Some(pp)) => format!("TP {tp} × PP {pp}"),
+            _ => "device map".to_owned(),
+        };
+        let engine = format!("{} {}", report.engine.name, report.engine.version);
+        let fits = report.verdict.state.replace('_', " ");
+        Self {
+            title: format!("{id} on {}: {fits}", report.fleet.cards),
+            subtitle: format!("{engine} · {layout} · {}", workload(report)),
+            bars: report.ranks.iter().map(bar).collect(),
+            note: report.verdict.message.clone(),
+        }
+    }
+
+    /// Where the bytes of the card went that the first finding is about: by the log, and by the plan where there is one. `None` when no
+    /// finding knows both the card and the bytes.
+    #[must_use]
+    pub fn of_diagnosis(report: &DiagnosisReport) -> Option<Self> {
+        let (finding, budget) = report.findings.iter().find_map(|finding| Some((finding, finding.budget.as_ref()?)))?;
+        let capacity = budget.capacity_bytes?;
+        let part = |label: &str, bytes: Option<Bytes>, hue| {
+            let bytes = bytes.filter(|bytes| *bytes > Bytes::ZERO)?;
+            Some(Segment { label: label.replace('_', " "), bytes, hue })
+        };
+        let hues = [Hue::Blue, Hue::Green, Hue::Orange, Hue::Purple, Hue::Yellow, Hue::Sky, Hue::Grey];
+        let lines = || budget.lines.iter().zip(hues.iter().cycle());
+        let mut stated: Vec<Segment> =
+            lines().filter_map(|(line, hue)| part(&line.component, line.stated_bytes, *hue)).collect();
+        let planned: Vec<Segment> =
+            lines().filter_map(|(line, hue)| part(&line.component, line.planned_bytes, *hue)).collect();
+        // Lines that the log leaves out fill the card up to what it says was free.
+        let known: Bytes = stated.iter().map(|segment| segment.bytes).sum();
+        let used = budget.free_bytes.map(|free| capacity.saturating_sub(free));
+        stated.extend(used.and_then(|used| part("not told apart", Some(used.saturating_sub(known)), Hue::Pale)));
+        stated.extend(part("asked for", budget.requested_bytes, Hue::Vermilion));
+        let card = finding.device.map_or_else(|| "the card".to_owned(), |device| format!("card {device}"));
+        let bar = |label: &str, segments: Vec<Segment>| {
+            let (label, detail) = (label.to_owned(), card.clone());
+            (!segments.is_empty()).then_some(Bar { label, detail, segments, capacity: Some(capacity), high: None })
+        };
+        let bars: Vec<Bar> = [bar("by the log", stated), bar("by the plan", planned)].into_iter().flatten().collect();
+        let engine = report.engine.as_deref().unwrap_or("unknown engine");
+        let version = report.engine_version.as_deref().unwrap_or_default();
+        (!bars.is_empty()).then(|| Self {
+            title: finding.cause.id().replace('_', " "),
+            subtitle: format!("{engine} {version} · {card}").replace("  ", " "),
+            bars,
+            note: finding.why.clone(),
+        })
+    }
+
+    /// Parts of all bars, each once, in the order of the first bar that has it.
+    fn legend(&self) -> Vec<&Segment> {
+        let mut legend: Vec<&Segment> = Vec::new();
+        for segment in self.bars.iter().flat_map(|bar| &bar.segments) {
+            if !legend.iter().any(|known| known.label == segment.label) {
+                legend.push(segment);
+            }
+        }
+        legend
+    }
+}
+
+fn workload(report: &PlanReport) -> String {
+    let context = report.workload.max_model_len.map(|tokens| format!("{tokens} tokens"));
+    let sequences = report.workload.max_num_seqs.map(|count| format!("up to {count} sequences"));
+    [context, sequences, Some(format!("{} weights", report.workload.dtype))]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join(" · ")
+}
+
+fn bar(rank: &RankReport) -> Bar {
+    let segment = |label: &str, bytes, hue| Segment { label: label.to_owned(), bytes, hue };
+    let segments = vec![
+        segment("weights", rank.weights_bytes, Hue::Blue),
+        segment("KV cache", rank.kv_cache_bytes, Hue::Green),
+        segment("activations", rank.activation_bytes, Hue::Orange),
+        segment("CUDA graphs", rank.cuda_graph_bytes, Hue::Purple),
+        segment("communication", rank.communication_bytes, Hue::Yellow),
+        segment("allocator", rank.allocator_bytes, Hue::Sky),
+        segment("CUDA context", rank.context_bytes, Hue::Grey),
+        segment("other processes", rank.other_processes_bytes, Hue::Pale),
+    ];
+    let high = i128::from(rank.capacity_bytes.0) - i128::from(rank.headroom_bytes);
+    let layers = if rank.layers.is_empty() { String::new() } else { format!(" · layers {}", rank.layers) };
+    Bar {
+        label: format!("rank {}", rank.rank),
+        detail: format!("{}{layers}", rank.gpu),
+        segments: segments.into_iter().filter(|segment| segment.bytes > Bytes::ZERO).collect(),
+        capacity: Some(rank.capacity_bytes),
+        high: u64::try_from(high).ok().map(Bytes),
+    }
+}
+
+/// Pixels.
+const WIDTH: u32 = 1280;
+const LEFT: f64 = 236.0;
+const RIGHT: f64 = 1080.0;
+
+impl Chart for Bars {
+    fn scene(&self, mode: Mode) -> Scene {
+        // Many ranks get thinner bars; a few do not become fat.
+        let pitch = (620.0 / self.bars.len().max(1) as f64).clamp(22.0, 76.0);
+        let height = 250.0 + pitch * self.bars.len() as f64;
+        let ink = mode.ink();
+        let mut scene = Scene::new(WIDTH, height as u32, ink.background);
+        let mut top = heading(&mut scene, &self.title, &self.subtitle, mode);
+        top = self.draw_legend(&mut scene, top, mode) + 24.0;
+        let bottom = top + pitch * self.bars.len() as f64;
+        let most = self
+            .bars
+            .iter()
+            .flat_map(|bar| [bar.total(), bar.capacity.unwrap_or_default(), bar.high.unwrap_or_default()]);
+        let most = most.max().unwrap_or_default().as_gib().max(f64::MIN_POSITIVE) * 1.02;
+        let x = |bytes: Bytes| LEFT + bytes.as_gib() / most * (RIGHT - LEFT);
+        for tick in ticks(most) {
+            let at = LEFT + tick / most * (RIGHT - LEFT);
+            scene.line(vec![(at, top - 6.0), (at, bottom)], ink.grid, 1, false);
+            scene.text((at, bottom + 18.0), Type::new(16.0, ink.muted).at(Anchor::Middle), format!("{tick}"));
+        }
+        scene.text((RIGHT + 16.0, bottom + 18.0), Type::new(16.0, ink.muted), "GiB");
+        for (place, bar) in self.bars.iter().enumerate() {
+            let middle = top + pitch * (place as f64 + 0.5);
+            draw_bar(&mut scene, bar, middle, pitch, &x, mode);
+        }
+        let room = f64::from(WIDTH) - 96.0;
+        scene.text((48.0, bottom + 56.0), Type::new(16.0, ink.muted), fitted(&self.note, 16.0, room));
+        scene.height = (bottom + 84.0) as u32;
+        scene
+    }
+}
+
+impl Bars {
+    /// Swatches and words in one or two rows; returns where they end.
+    fn draw_legend(&self, scene: &mut Scene, top: f64, mode: Mode) -> f64 {
+        const SIZE: f64 = 16.0;
+        let ink = mode.ink();
+        let (mut x, mut y) = (48.0, top + 10.0);
+        for segment in self.legend() {
+            let width = 22.0 + text_width(&segment.label, SIZE) + 26.0;
+            if x + width > f64::from(scene.width) - 48.0 {
+                (x, y) = (48.0, y + 26.0);
+            }
+            scene.rectangle((x, y - 7.0), (14.0, 14.0), segment.hue.rgb(mode));
+            scene.text((x + 22.0, y), Type::new(SIZE, ink.text), &segment.label);
+            x += width;
+        }
+        y + 14.0
+    }
+}
+
+fn draw_bar(scene: &mut Scene, bar: &Bar, middle: f64, pitch: f64, x: &impl Fn(Bytes) -> f64, mode: Mode) {
+    let ink = mode.ink();
+    let thick = (pitch * 0.58).min(40.0);
+    let (upper, lower) = (middle - thick / 2.0, middle + thick / 2.0);
+    let two_lines = pitch >= 44.0;
+    let label_y = if two_lines { middle - 9.0 } else { middle };
+    scene.text((48.0, label_y), Type::new(if two_lines { 18.0 } else { 15.0 }, ink.text).bold(), &bar.label);
+    if two_lines {
+        scene.text((48.0, middle + 12.0), Type::new(14.0, ink.muted), fitted(&bar.detail, 14.0, LEFT - 60.0));
+    }
+    if let Some(capacity) = bar.capacity {
+        scene.rectangle((LEFT, upper), (x(capacity) - LEFT, thick), ink.track);
+    }
+    let mut sum = Bytes::ZERO;
+    for segment in &bar.segments {
+        let from = x(sum);
+        sum += segment.bytes;
+        let width = x(sum) - from;
+        scene.rectangle((from, upper), (width, thick), segment.hue.rgb(mode));
+        let text = format!("{:.1}", segment.bytes.as_gib());
+        if thick >= 20.0 && text_width(&text, 15.0) + 10.0 < width {
+            let look = Type::new(15.0, segment.hue.text_on(mode)).at(Anchor::Middle);
+            scene.text((from + width / 2.0, middle), look, text);
+        }
+    }
+    // What is beyond the capacity is framed in the colour of too much.
+    let over = bar.capacity.filter(|capacity| sum > *capacity);
+    if let Some(capacity) = over {
+        let colour = Hue::Vermilion.rgb(mode);
+        let (from, to) = (x(capacity), x(sum));
+        let frame = vec![(from, upper - 3.0), (to + 2.0, upper - 3.0), (to + 2.0, lower + 3.0), (from, lower + 3.0)];
+        scene.line(frame, colour, 3, false);
+    }
+    if let Some(high) = bar.high.filter(|high| *high > sum) {
+        let (from, to) = (x(sum), x(high));
+        scene.line(vec![(from, middle), (to, middle)], ink.text, 2, false);
+        scene.line(vec![(to, middle - 6.0), (to, middle + 6.0)], ink.text, 2, false);
+    }
+    if let Some(capacity) = bar.capacity {
+        scene.line(vec![(x(capacity), upper - 5.0), (x(capacity), lower + 5.0)], ink.limit, 3, false);
+    }
+    // Sums that differ by little are told with another digit.
+    let close = bar.capacity.is_some_and(|capacity| sum.delta(capacity).magnitude() < Bytes::mib(100));
+    let digits = if close { 2 } else { 1 };
+    let text = match bar.capacity {
+        Some(capacity) => format!("{:.digits$} of {:.digits$} GiB", sum.as_gib(), capacity.as_gib()),
+        None => format!("{:.1} GiB", sum.as_gib()),
+    };
+    let colour = if over.is_some() { Hue::Vermilion.rgb(mode) } else { ink.text };
+    scene.text((RIGHT + 16.0, middle), Type::new(16.0, colour).bold(), text);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Format, draw};
+    use super::*;
+
+    fn bars(gib: &[u64], capacity: u64) -> Bars {
+        let segments =
+            gib.iter().map(|gib| Segment { label: format!("part {gib}"), bytes: Bytes::gib(*gib), hue: Hue::Blue });
+        let bar = Bar {
+            label: "card 0".to_owned(),
+            detail: "A100".to_owned(),
+            segments: segments.collect(),
+            capacity: Some(Bytes::gib(capacity)),
+            high: Some(Bytes::gib(capacity + 1)),
+        };
+        Bars { title: "t".to_owned(), subtitle: "s".to_owned(), bars: vec![bar], note: String::new() }
+    }
+
+    #[test]
+    fn figures_and_legend_are_there() {
+        let scene = bars(&[20, 10], 80).scene(Mode::Light);
+        let texts = scene.texts();
+        for text in ["part 20", "part 10", "20.0", "30.0 of 80.0 GiB", "card 0"] {
+            assert!(texts.contains(&text), "{text}: {texts:?}");
+        }
+    }
+
+    #[test]
+    fn every_shape_lies_within_the_picture() {
+        for bars in [bars(&[20, 10], 80), bars(&[90, 30], 80), bars(&[], 0), bars(&[u64::MAX >> 34], 1)] {
+            let scene = bars.scene(Mode::Dark);
+            for shape in &scene.shapes {
+                if let super::super::scene::Shape::Rectangle { x, y, width, height, .. } = shape {
+                    assert!(*x >= 0.0 && x + width <= f64::from(scene.width) + 1.0, "{shape:?}");
+                    assert!(*y >= 0.0 && y + height <= f64::from(scene.height) + 1.0, "{shape:?}");
+                }
+            }
+            draw(&bars, Format::Svg, Mode::Dark).unwrap();
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! One card with all its figures.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::Line;
+
+use super::card::{Curves, Look, segments};
+use super::outline::outline;
+use super::text::{fit, left, reading, span};
+use super::{bar, below, card, first_row};
+use crate::hardware::Reading;
+use crate::monitor::{WatchedCard, short_duration};
+use crate::tui::{Meaning, Theme};
+use crate::units::Bytes;
+
+/// Rows of figures below the block's head.
+const FIGURES: u16 = 4;
+
+/// Paints head, figures and large graphs.
+pub fn draw(watched: &WatchedCard, look: &Look<'_>, area: Rect, frame: &mut Frame<'_>) {
+    let head = Rect { height: area.height.min(if look.expected.is_some() { 4 } else { 3 }), ..area };
+    card(watched, look, head, frame);
+    let inner = Rect { x: area.x + 2.min(area.width), width: area.width.saturating_sub(3), ..below(area, head.height) };
+    let rows = figures(watched, look);
+    for (place, row) in (0..FIGURES).zip(&rows) {
+        let line = three_columns(row, inner.width, look.theme);
+        frame.render_widget(line, first_row(below(inner, place)));
+    }
+    let graphs = below(inner, FIGURES + 1);
+    if graphs.height < 4 {
+        return;
+    }
+    let curves = Curves { card: watched, look };
+    let half = graphs.height.div_ceil(2);
+    curves.memory(Rect { height: half.saturating_sub(1).max(2), ..graphs }, frame);
+    curves.activity(below(graphs, half), frame);
+}
+
+type Row = [(&'static str, String); 3];
+
+fn figures(watched: &WatchedCard, look: &Look<'_>) -> [Row; FIGURES as usize] {
+    let usage = &watched.usage;
+    let vitals = &usage.vitals;
+    let mhz = |value: Reading<u32>| reading(value, |mhz| format!("{mhz} MHz"));
+    let rate = |value: Reading<Bytes>| reading(value, |bytes| format!("{:.2} GB/s", bytes.0 as f64 / 1e9));
+    let power = reading(usage.power_milliwatts, |milliwatts| format!("{:.0} W", f64::from(milliwatts) / 1000.0));
+    let limit = reading(vitals.power_limit_milliwatts, |milliwatts| format!("{:.0} W", f64::from(milliwatts) / 1000.0));
+    let analysis = look.analysis;
+    let dash = || "-".to_owned();
+    let growth = analysis.and_then(|analysis| analysis.growth_per_minute).map_or_else(dash, |growth| {
+        let sign = if growth < 0.0 { "-" } else { "+" };
+        format!("{sign}{}/min", Bytes(growth.abs() as u64))
+    });
+    let full_in =
+        analysis.and_then(|analysis| analysis.full_in).map_or_else(|| "not growing".to_owned(), short_duration);
+    let drift = analysis.and_then(|analysis| analysis.drift).map_or_else(dash, |drift| drift.to_string());
+    let mean = analysis.and_then(|analysis| analysis.mean_used).map_or_else(dash, |used| used.to_string());
+    let busy = analysis.and_then(|a| a.mean_utilization).map_or_else(dash, |percent| format!("{percent:.0} %"));
+    let high = look.expected.map_or_else(dash, |expected| {
+        let headroom = expected.capacity.delta(expected.high);
+        headroom.to_string()
+    });
+    [
+        [
+            ("uuid", usage.uuid.clone().known().unwrap_or_else(dash)),
+            ("SM clock", mhz(vitals.sm_clock_mhz)),
+            ("mem clock", mhz(vitals.memory_clock_mhz)),
+        ],
+        [("growth", growth), ("full in", full_in), ("mean used", mean)],
+        [("drift", drift), ("planned spare", high), ("mean util", busy)],
+        [
+            ("power", format!("{power} of {limit}")),
+            (
+                "PCIe out, in",
+                format!("{}, {}", rate(vitals.pcie_sent_per_second), rate(vitals.pcie_received_per_second)),
+            ),
+            ("ECC errors", reading(vitals.uncorrected_errors, |count| count.to_string())),
+        ],
+    ]
+}
+
+/// Names and values in three columns.
+fn three_columns(row: &Row, columns: u16, theme: &Theme) -> Line<'static> {
+    const NAME: u16 = 15;
+    let widths = [columns * 5 / 14, columns * 4 / 14, columns * 5 / 14];
+    let mut spans = Vec::new();
+    for ((name, value), column) in row.iter().zip(widths) {
+        let name_columns = NAME.min(column / 2);
+        spans.push(span(left(name, name_columns.saturating_sub(1), theme) + " ", theme.style(Meaning::Label)));
+        let value = fit(value, column.saturating_sub(name_columns + 1), theme);
+        spans.push(span(left(&value, column.saturating_sub(name_columns), theme), theme.style(Meaning::Plain)));
+    }
+    Line::from(spans)
+}
+
+/// The bar of a card and the outline of its plan, for tables.
+pub fn bars(watched: &WatchedCard, look: &Look<'_>, area: Rect, frame: &mut Frame<'_>) {
+    let Reading::Known(memory) = watched.usage.memory else { return };
+    frame.render_widget(bar(&segments(&memory, look.expected), area.width, look.theme), first_row(area));
+    if let Some(expected) = look.expected {
+        let whole = memory.used + memory.free + memory.reserved.known().unwrap_or_default();
+        frame.render_widget(outline(expected, whole, area.width, look.theme), first_row(below(area, 1)));
+    }
+}

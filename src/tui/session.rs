@@ -1,0 +1,218 @@
+//! What the main loop holds besides the state: where samples come from, where they are written.
+#![expect(clippy::disallowed_methods, reason = "names new recordings by the time of day")]
+
+use std::path::Path;
+use std::sync::mpsc::Sender;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{fs, io};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::player::Player;
+use super::run::{Message, Options, Source};
+use super::{Action, Effect, Playback, RecordingNote, State, Terminal, update};
+use crate::monitor::alarm::{CardEvent, CardEventKind};
+use crate::monitor::recording::{Header, Recorder};
+use crate::monitor::{Sample, Sampler};
+use crate::probe::{CardError, wait_for_errors};
+
+/// Where samples come from.
+enum Feed {
+    Cards(Sampler),
+    Recording(Player),
+}
+
+/// A running screen.
+pub(super) struct Session {
+    feed: Feed,
+    recorder: Option<Recorder>,
+    header: Header,
+}
+
+/// What the loop does after an effect.
+pub(super) enum Next {
+    GoOn,
+    Quit,
+    Suspend,
+}
+
+impl Session {
+    /// Starts sampling, or a replay.
+    pub fn start(source: Source, options: &Options, state: &mut State, sink: &Sender<Message>) -> io::Result<Self> {
+        let header = Header::now(&options.source, options.expectation.as_deref().cloned());
+        let feed = match source {
+            Source::Cards { probe, events } => {
+                if events {
+                    let sink = sink.clone();
+                    wait_for_errors(move |error| sink.send(Message::CardError(error)).is_ok())?;
+                }
+                Feed::Cards(Sampler::start(probe, options.interval, sink.clone(), Message::Sample)?)
+            }
+            Source::Recording { replay, speed } => {
+                state.playback = Some(Playback::new(replay, speed));
+                match Player::start(state) {
+                    Some(player) => Feed::Recording(player),
+                    None => return Err(io::Error::other("there is nothing to replay")),
+                }
+            }
+        };
+        let mut session = Self { feed, recorder: None, header };
+        if let Some(path) = &options.record {
+            session.recorder = Some(Recorder::create(path, &session.header)?);
+            session.note(state);
+        }
+        Ok(session)
+    }
+
+    /// How long the loop may sleep when nothing happens.
+    pub fn patience(&self, state: &State) -> Duration {
+        const STILL: Duration = Duration::from_secs(1);
+        const MOVING: Duration = Duration::from_millis(100);
+        match (&self.feed, &state.playback) {
+            (Feed::Recording(_), Some(playback)) if playback.playing => MOVING,
+            _ => STILL,
+        }
+    }
+
+    /// Lets time pass.
+    pub fn tick(&mut self, state: &mut State) {
+        match &mut self.feed {
+            Feed::Cards(sampler) => {
+                update(state, Action::Tick(sampler.now()));
+            }
+            Feed::Recording(player) => player.go_on(state),
+        }
+    }
+
+    /// Takes in a sample.
+    pub fn sample(&mut self, sample: Sample, state: &mut State) -> Option<Effect> {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.sample(&sample);
+        }
+        self.note(state);
+        update(state, Action::Sample(sample))
+    }
+
+    /// Takes in what the driver reported by itself.
+    pub fn card_error(&self, error: CardError, state: &mut State) -> Option<Effect> {
+        let kind = error.xid.map_or(CardEventKind::DoubleBitError, CardEventKind::Xid);
+        update(state, Action::Event(CardEvent { at: state.now, card: error.card, kind }))
+    }
+
+    /// Carries out an effect.
+    pub fn carry_out(&mut self, effect: Effect, state: &mut State, terminal: &mut Terminal) -> io::Result<Next> {
+        match effect {
+            Effect::Quit => return Ok(Next::Quit),
+            Effect::Suspend => return Ok(Next::Suspend),
+            Effect::Repaint => terminal.clear()?,
+            Effect::SetInterval(interval) => {
+                if let Feed::Cards(sampler) = &self.feed {
+                    sampler.set_interval(interval);
+                }
+            }
+            Effect::ToggleRecording => self.toggle_recording(state),
+            Effect::Mark { marks, bell } => {
+                if let Some(recorder) = &mut self.recorder {
+                    marks.iter().for_each(|mark| recorder.mark(mark));
+                }
+                if bell && matches!(self.feed, Feed::Cards(_)) {
+                    terminal.ring()?;
+                }
+            }
+            Effect::Kill(pid) => state.say(kill(pid)),
+            Effect::Seek(to) => {
+                if let Feed::Recording(player) = &mut self.feed {
+                    player.seek(state, to);
+                }
+            }
+        }
+        Ok(Next::GoOn)
+    }
+
+    fn toggle_recording(&mut self, state: &mut State) {
+        if let Some(recorder) = self.recorder.take() {
+            let path = recorder.path().display().to_string();
+            drop(recorder);
+            state.say(format!("recorded into {path}"));
+            state.recording = None;
+            return;
+        }
+        let name = format!(
+            "shardfit-{}.watch",
+            stamp(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs())
+        );
+        match Recorder::create(Path::new(&name), &self.header) {
+            Ok(recorder) => {
+                state.say(format!("records into {name}"));
+                self.recorder = Some(recorder);
+                self.note(state);
+            }
+            Err(error) => state.say(format!("`{name}` cannot be written: {error}")),
+        }
+    }
+
+    /// Tells the screen how the recording does.
+    fn note(&self, state: &mut State) {
+        state.recording = self.recorder.as_ref().map(|recorder| RecordingNote {
+            name: recorder.path().display().to_string(),
+            bytes: recorder.bytes(),
+            failure: recorder.failure(),
+        });
+    }
+}
+
+/// Asks a process to end, in words.
+fn kill(pid: u32) -> String {
+    // The first process, and those that signals would take for a group, are nobody's to end from here.
+    let Some(target) = i32::try_from(pid).ok().filter(|pid| *pid > 1).and_then(Pid::from_raw) else {
+        return format!("process {pid} is not ended from here");
+    };
+    // The number is looked up once more, so that one that was given anew since the last sample is noticed where the system tells.
+    if fs::metadata("/proc").is_ok() && fs::metadata(format!("/proc/{pid}")).is_err() {
+        return format!("process {pid} has ended by itself, or is not visible from here");
+    }
+    match kill_process(target, Signal::TERM) {
+        Ok(()) => format!("asked process {pid} to end"),
+        Err(error) => format!("process {pid} cannot be ended: {error}"),
+    }
+}
+
+/// `20250131-235959` in UTC, of seconds since 1970. Days to a date after H. Hinnant, "chrono-Compatible Low-Level Date Algorithms".
+fn stamp(seconds: u64) -> String {
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    format!("{year:04}{month:02}{day:02}-{:02}{:02}{:02}", rest / 3600, rest / 60 % 60, rest % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stamps_are_dates() {
+        for (seconds, expected) in [
+            (0, "19700101-000000"),
+            (951_782_399, "20000228-235959"),
+            (951_782_400, "20000229-000000"),
+            (1_735_689_599, "20241231-235959"),
+            (4_102_444_800, "21000101-000000"),
+        ] {
+            assert_eq!(stamp(seconds), expected);
+        }
+    }
+
+    #[test]
+    fn some_processes_are_never_ended() {
+        for pid in [0, 1, u32::MAX] {
+            assert!(kill(pid).contains("not ended from here"), "{pid}");
+        }
+        assert!(kill(i32::MAX as u32).contains("has ended"));
+    }
+}
