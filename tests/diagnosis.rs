@@ -263,3 +263,21 @@ fn two_logs_are_compared_by_what_moved() {
     assert_eq!(moved["name"], "activation_peak_gib");
     assert_eq!(moved["moved_bytes"], 4u64 << 30);
 }
+
+#[test]
+fn a_watched_command_that_fails_is_explained() {
+    let folder = tempfile::tempdir().unwrap();
+    let report = folder.path().join("report.json");
+    let script = format!("cat {}/examples/oom/case1-72b-on-one-card.log; exit 7", root().display());
+    let output = Command::cargo_bin("shardfit")
+        .unwrap()
+        .args(["run", "--gpus", "5xA100-80GB", "--report", report.to_str().unwrap(), "--", "sh", "-c", &script])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(7));
+    let talk = String::from_utf8_lossy(&output.stderr);
+    assert!(talk.contains("single_gpu_placement_while_others_idle"), "{talk}");
+    assert!(talk.contains("--tensor-parallel-size 4"), "{talk}");
+    let report: Value = serde_json::from_str(&std::fs::read_to_string(report).unwrap()).unwrap();
+    assert_eq!(report["diagnosis"]["findings"][0]["cause"], "single_gpu_placement_while_others_idle");
+}

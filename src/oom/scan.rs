@@ -83,10 +83,9 @@ impl<'p> Scanner<'p> {
     /// Ends the present file; what follows belongs to the next one.
     pub fn end_file(&mut self) {
         self.read(true);
-        for (pattern, lines) in std::mem::take(&mut self.unread) {
-            for (number, raw) in lines {
-                self.message(&raw, &[], number, &[pattern]);
-            }
+        for (number, raw) in std::mem::take(&mut self.unread).into_values().flatten() {
+            let candidates = self.patterns.candidates(&raw);
+            self.message(&raw, &[], number, &candidates);
         }
         self.read.clear();
         self.lines.push(self.line);
@@ -124,18 +123,17 @@ impl<'p> Scanner<'p> {
             // Of a line without end, the part around the hit.
             let start = start.max(hit.saturating_sub(LONGEST / 4));
             let line = &buffer[start..end.min(start + LONGEST)];
-            let (often, now): (Vec<usize>, Vec<usize>) =
-                self.patterns.candidates(line).into_iter().partition(|p| self.read.get(p).is_some_and(|n| *n >= READ));
-            for pattern in often {
-                let unread = self.unread.entry(pattern).or_default();
-                unread.push_back((self.line + 1, line.to_vec()));
-                if unread.len() > KEPT {
-                    unread.pop_front();
-                    self.dropped += 1;
+            let candidates = self.patterns.candidates(line);
+            match candidates.iter().find(|p| self.read.get(p).is_some_and(|n| *n >= READ)) {
+                Some(often) => {
+                    let unread = self.unread.entry(*often).or_default();
+                    unread.push_back((self.line + 1, line.to_vec()));
+                    if unread.len() > KEPT {
+                        unread.pop_front();
+                        self.dropped += 1;
+                    }
                 }
-            }
-            if !now.is_empty() {
-                self.message(line, &buffer[end..], self.line + 1, &now);
+                None => self.message(line, &buffer[end..], self.line + 1, &candidates),
             }
             at = end;
         }
