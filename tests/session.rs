@@ -11,6 +11,9 @@
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
+use simgpu::machine::MIB;
+use simgpu::{Card, Machine};
+
 /// One terminal of 100 × 30 cells with a shell command in it.
 struct Terminal {
     /// Name of a tmux server of its own.
@@ -20,15 +23,23 @@ struct Terminal {
 impl Terminal {
     /// `None` where tmux is not installed.
     fn start(name: &str, arguments: &str) -> Option<Self> {
+        Self::start_with(name, "", arguments)
+    }
+
+    /// The program with variables in front.
+    fn start_with(name: &str, variables: &str, arguments: &str) -> Option<Self> {
+        Self::play(name, &format!("{variables}'{}' {arguments}", env!("CARGO_BIN_EXE_shardfit")))
+    }
+
+    /// Any command of a shell.
+    fn play(name: &str, command: &str) -> Option<Self> {
         if Command::new("tmux").arg("-V").output().is_err() {
             eprintln!("tmux is not installed: the session of {name} was not played");
             return None;
         }
         let terminal = Self { server: format!("shardfit-test-{name}-{}", std::process::id()) };
-        let program = env!("CARGO_BIN_EXE_shardfit");
         // The shell stays, so that what is left of the screen can be read.
-        let line =
-            format!("cd '{}'; '{program}' {arguments}; echo ended with $?; read wait", env!("CARGO_MANIFEST_DIR"));
+        let line = format!("cd '{}'; {command}; echo ended with $?; read wait", env!("CARGO_MANIFEST_DIR"));
         let size = ["-x", "100", "-y", "30"];
         let started = terminal.tmux(&[&["new-session", "-d"][..], &size, &["sh", "-c", &line]].concat());
         assert!(started.status.success(), "{}", String::from_utf8_lossy(&started.stderr));
@@ -45,6 +56,11 @@ impl Terminal {
 
     fn keys(&self, keys: &str) {
         assert!(self.tmux(&["send-keys", keys]).status.success());
+    }
+
+    fn resize(&self, width: u16, height: u16) {
+        let (width, height) = (width.to_string(), height.to_string());
+        assert!(self.tmux(&["resize-window", "-x", &width, "-y", &height]).status.success());
     }
 
     /// Waits for a screen that shows all of `words`.
@@ -91,6 +107,112 @@ fn top_ends_at_control_c() {
     terminal.wait_for(&["L4"]);
     terminal.keys("C-c");
     terminal.wait_for(&["ended with 0"]);
+}
+
+/// Four simulated cards, each with a process of this test.
+fn machine(folder: &std::path::Path) -> simgpu::Installed {
+    let own = std::process::id();
+    let card = Card::a10().process(own, 9000 * MIB).process(own.saturating_add(1), 2000 * MIB);
+    Machine::new().cards(4, card).install(folder).unwrap()
+}
+
+/// `NAME='value'` for a shell, so that a program sees the machine.
+fn environment(machine: &simgpu::Installed) -> String {
+    let quoted = |value: &std::ffi::OsStr| value.to_string_lossy().replace('\'', "");
+    machine.variables().iter().map(|(name, value)| format!("{name}='{}' ", quoted(value))).collect()
+}
+
+/// Every view, a filter, another size, a recording that ends, and the same as a replay: all with keys.
+#[test]
+fn a_watch_is_driven_by_keys_and_replayed() {
+    let folder = tempfile::tempdir().unwrap();
+    let machine = machine(folder.path());
+    let home = folder.path().display();
+    let variables = environment(&machine) + &format!("XDG_CONFIG_HOME='{home}' ");
+    let recording = folder.path().join("watch");
+    let arguments = format!("top --interval 0.1s --record '{}'", recording.display());
+    let Some(terminal) = Terminal::start_with("watch", &variables, &arguments) else { return };
+    terminal.wait_for(&["4 cards", "A10", " rec "]);
+    for (key, words) in [
+        ("2", &["card", "uuid", "mean used"][..]),
+        ("3", &["processes 8"]),
+        ("4", &["timeline", "marks", "ago"]),
+        ("5", &["no plan is laid over these cards"]),
+        ("1", &["shardfit top   4 cards"]),
+        ("m", &["marked"]),
+    ] {
+        terminal.keys(key);
+        terminal.wait_for(words);
+    }
+    terminal.keys("/");
+    terminal.keys("nobody");
+    terminal.wait_for(&["/nobody_", "none holds `nobody`"]);
+    terminal.keys("Escape");
+    terminal.wait_for(&["processes 8"]);
+    terminal.resize(80, 24);
+    terminal.wait_for(&["shardfit top"]);
+    terminal.resize(30, 6);
+    terminal.wait_for(&["is too small"]);
+    terminal.resize(100, 30);
+    terminal.wait_for(&["processes 8"]);
+    terminal.keys("r");
+    terminal.wait_for(&["recorded into"]);
+    terminal.keys("q");
+    terminal.wait_for(&["ended with 0"]);
+    drop(terminal);
+
+    let arguments = format!("top --replay '{}' --speed 0.25", recording.display());
+    let Some(terminal) = Terminal::start_with("replay", &variables, &arguments) else { return };
+    terminal.wait_for(&["replay", "at 0.25x", "A10"]);
+    terminal.keys("p");
+    terminal.wait_for(&[" held "]);
+    terminal.keys("4");
+    terminal.keys("]");
+    terminal.wait_for(&["1 marks", "marked by hand"]);
+    terminal.keys("}");
+    terminal.keys("+");
+    terminal.wait_for(&["at 0.5x"]);
+    terminal.keys("q");
+    terminal.wait_for(&["ended with 0"]);
+}
+
+/// A signal ends the screen, and the terminal is as it was: what was there before is back, and what is typed is shown.
+#[test]
+fn a_signal_leaves_the_terminal_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let machine = machine(folder.path());
+    let Some(terminal) = Terminal::start_with("signal", &environment(&machine), "top") else { return };
+    terminal.wait_for(&["4 cards"]);
+    let pane = terminal.tmux(&["display-message", "-p", "#{pane_pid}"]);
+    let shell = String::from_utf8_lossy(&pane.stdout).trim().to_owned();
+    let killed = Command::new("pkill").args(["-TERM", "-P", &shell]).status();
+    if killed.is_err() {
+        return;
+    }
+    let after = terminal.wait_for(&["ended with 143"]);
+    assert!(!after.contains("4 cards"), "{after}");
+    terminal.keys("typed");
+    terminal.wait_for(&["typed"]);
+}
+
+/// Run by the test below in a terminal of its own.
+#[test]
+#[ignore = "paints on the terminal and fails on purpose"]
+fn fails_on_the_screen() {
+    let mut terminal = shardfit::tui::Terminal::open().unwrap();
+    terminal.draw(|frame| frame.render_widget("painted before the fault", frame.area())).unwrap();
+    panic!("a fault of the program");
+}
+
+#[test]
+fn a_panic_leaves_the_terminal_as_it_was() {
+    let program = std::env::current_exe().unwrap();
+    let line = format!("'{}' --ignored --exact fails_on_the_screen --nocapture", program.display());
+    let Some(terminal) = Terminal::play("panic", &line) else { return };
+    let after = terminal.wait_for(&["a fault of the program", "ended with 101"]);
+    assert!(!after.contains("painted before"), "{after}");
+    terminal.keys("typed");
+    terminal.wait_for(&["typed"]);
 }
 
 #[test]

@@ -126,6 +126,7 @@ fn growth(trace: &Trace, window: Duration) -> Option<f64> {
         .within(window)
         .filter_map(|point| point.used.map(|used| (point.at.as_secs_f64(), used.0 as f64)))
         .collect();
+    let points = &points[after_last_fall(&points)..];
     if points.len() < FEWEST_POINTS {
         return None;
     }
@@ -135,6 +136,12 @@ fn growth(trace: &Trace, window: Duration) -> Option<f64> {
     let above: f64 = points.iter().map(|(time, used)| (time - mean_time) * (used - mean_used)).sum();
     let below: f64 = points.iter().map(|(time, _)| (time - mean_time).powi(2)).sum();
     (below > 0.0).then(|| above / below * 60.0)
+}
+
+/// Where the samples since the last fall begin: what was freed at once, by a process that ended, says nothing about growth.
+fn after_last_fall(points: &[(f64, f64)]) -> usize {
+    const FALL: f64 = 0.9;
+    points.windows(2).rposition(|pair| pair[1].1 < pair[0].1 * FALL).map_or(0, |place| place + 1)
 }
 
 #[cfg(test)]
@@ -178,6 +185,17 @@ pub(super) mod tests {
         assert_eq!(analysis.cards[0].full_in.unwrap().as_secs() / 60, 9);
         assert_eq!(analysis.cards[1].full_in, None);
         assert_eq!(analysis.headroom.map(|(id, _)| id.index), Some(0));
+    }
+
+    #[test]
+    fn a_process_that_ended_is_no_growth() {
+        let mut watch = Watch::default();
+        for second in 0..=60 {
+            let used = if second < 58 { Bytes::mib(1000 * second) } else { Bytes::mib(8) };
+            watch.absorb(sample(second, vec![card(0, used, 50)]));
+        }
+        let analysis = Analysis::of(&watch, Duration::from_secs(60), None);
+        assert_eq!((analysis.cards[0].growth_per_minute, analysis.cards[0].full_in), (None, None));
     }
 
     #[test]

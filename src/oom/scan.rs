@@ -113,9 +113,10 @@ impl<'p> Scanner<'p> {
         let buffer = std::mem::take(&mut self.buffer);
         let limit = if is_end { buffer.len() } else { whole_lines(&buffer) };
         let (mut counted, mut at) = (0, 0);
-        while at < limit {
-            let Some(hit) = self.patterns.needles().find(&buffer[at..limit]) else { break };
-            let hit = at + hit.start();
+        for hit in self.patterns.needles().ends(&buffer[..limit]) {
+            if hit < at {
+                continue;
+            }
             let start = memrchr(b'\n', &buffer[..hit]).map_or(0, |i| i + 1);
             let end = memchr(b'\n', &buffer[hit..]).map_or(buffer.len(), |i| hit + i + 1);
             self.line += newlines(&buffer[counted..start]);

@@ -6,6 +6,9 @@ mod cards;
 mod frames;
 mod keys;
 mod load;
+mod pictures;
+mod plans;
+mod views;
 
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;

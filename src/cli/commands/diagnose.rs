@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::cli::args::{EngineFlags, FleetFlags};
-use crate::cli::{Exit, Format, Output, Problem, resolve};
+use crate::cli::{Exit, Format, Output, Problem, picture, resolve};
 use crate::engines::command_line::{CommandTemplate, read_text};
 use crate::engines::{ContextLength, Settings, Version, engine};
 use crate::oom::{Diagnosis, Events, Facts, KnownModel, Patterns, Scanner, Value, diagnose};
 use crate::planning::{PlanRequest, VersionSource};
 use crate::profiles::models::built_in_model;
 use crate::profiles::oom::{built_in_oom_patterns, read_oom_patterns};
+use crate::report::render::chart::Bars;
 use crate::report::render::{diagnosis_markdown, diagnosis_text};
 use crate::report::{DiagnosisReport, LogReport};
 use crate::sources::logs::{LogFile, scan_logs};
@@ -31,6 +32,12 @@ pub struct DiagnoseArgs {
     /// Another log, or a JSON report of this command, to compare with: what moved
     #[arg(long, value_name = "OTHER")]
     pub against: Option<PathBuf>,
+    /// Draw where the bytes of the card went, as `.svg` or `.png`
+    #[arg(long, value_name = "FILE")]
+    pub chart: Option<PathBuf>,
+    /// Draw on a dark background
+    #[arg(long, requires = "chart")]
+    pub dark: bool,
     /// What the log does not say.
     #[command(flatten)]
     pub known: KnownFlags,
@@ -66,6 +73,12 @@ pub fn run(args: &DiagnoseArgs, output: &mut Output) -> Result<Exit, Problem> {
     let mut report = known.report(&events, &files).1;
     if let Some(path) = &args.against {
         report.compare(&other(path, &patterns, &mut known)?);
+    }
+    if let Some(path) = &args.chart {
+        match Bars::of_diagnosis(&report) {
+            Some(bars) => picture::write(&bars, path, args.dark)?,
+            None => output.warn("no finding tells where the bytes of a card went: nothing is drawn"),
+        }
     }
     print(&report, output);
     Ok(exit(&report))
@@ -250,7 +263,8 @@ fn empty(files: &[LogFile]) -> Option<String> {
 /// A model by its name: built in or on disk at once; from the Hub only when the user names it. What is not found is a note.
 fn known_model(name: &str, is_asked: bool, notes: &mut Vec<String>) -> Option<resolve::ResolvedModel> {
     let is_near = Path::new(name).exists() || built_in_model(name).is_ok();
-    if !is_near && !(is_asked && name.contains('/')) {
+    let may_be_on_hub = is_asked && name.contains('/');
+    if !(is_near || may_be_on_hub) {
         return None;
     }
     match resolve::model(name) {

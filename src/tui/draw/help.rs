@@ -13,42 +13,42 @@ use crate::tui::{Meaning, Theme};
 /// Columns of a key.
 const SIGN: u16 = 15;
 /// A column of the help, at its widest and at its narrowest.
-const WIDE: u16 = 60;
+const WIDE: u16 = 48;
 const NARROW: u16 = 40;
 
 const KEYS: [(&str, &str); 23] = [
     ("q, Ctrl-C", "quit"),
-    ("?, h, Esc", "show or hide this help; Esc: back"),
-    ("1 2 3 4 5", "overview, card, processes, timeline, plan"),
+    ("?, h, Esc", "this help; Esc: back"),
+    ("1 2 3 4 5", "overview card list time plan"),
     ("j k, arrows", "move by one"),
     ("g G, Home End", "to the first, to the last"),
     ("PgUp PgDn", "move by a page"),
     ("Tab", "between cards and processes"),
     ("Enter", "the selected card alone"),
     ("/", "filter processes"),
-    ("s", "sort processes by the next column"),
-    ("z Z", "graphs go further back, less far back"),
+    ("s", "sort processes otherwise"),
+    ("z Z", "more, less time in graphs"),
     ("p, Space", "hold the figures, go on"),
-    ("r", "record into a file, end the recording"),
-    ("m", "put a mark into the recording"),
-    ("+ -", "more, less time between samples"),
-    ("K", "end the process (with --allow-kill)"),
-    ("Ctrl-L, Ctrl-Z", "paint anew; suspend"),
+    ("r", "record into a file, end it"),
+    ("m", "mark this moment"),
+    ("+ -", "longer, shorter interval"),
+    ("K", "end process (--allow-kill)"),
+    ("Ctrl-L Ctrl-Z", "paint anew, suspend"),
     ("in a replay:", ""),
     ("+ -", "faster, slower"),
     (", .", "one sample back, on"),
     ("< >", "one minute back, on"),
-    ("[ ]", "to the mark before, to the next"),
-    ("{ }", "to the begin, to the end"),
+    ("[ ]", "mark before, next"),
+    ("{ }", "begin, end"),
 ];
 
 const SEGMENTS: [(Meaning, &str); 6] = [
-    (Meaning::Own, "memory of shardfit's own processes"),
-    (Meaning::Others, "memory of all other processes"),
-    (Meaning::Over, "memory in use beyond the plan"),
-    (Meaning::Ghost, "expected by the plan, not used yet"),
+    (Meaning::Own, "shardfit's memory"),
+    (Meaning::Others, "others' memory"),
+    (Meaning::Over, "beyond the plan"),
+    (Meaning::Ghost, "planned, not used"),
     (Meaning::Free, "free"),
-    (Meaning::Reserved, "held by driver and firmware"),
+    (Meaning::Reserved, "driver's own"),
 ];
 
 /// Keys of a replay, from this place of [`KEYS`] on, stand in the right column where there are two.
@@ -66,7 +66,8 @@ pub fn draw(theme: &Theme, frame: &mut Frame<'_>) {
     let right: Vec<_> = KEYS[LIVE_KEYS..].iter().map(key).chain([blank()]).chain(SEGMENTS.iter().map(sign)).collect();
     let two = screen.width >= 2 * NARROW;
     let width = if two { (2 * WIDE).min(screen.width) } else { WIDE.min(screen.width) };
-    let column = if two { width / 2 - 1 } else { width.saturating_sub(2) };
+    // Sentences of the left column are the longer ones.
+    let column = if two { width / 2 + 4 } else { width.saturating_sub(2) };
     let row = |(sign, style, meaning): &(String, Style, String)| {
         let room = column.saturating_sub(SIGN + 2);
         vec![

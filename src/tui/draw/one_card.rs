@@ -48,8 +48,8 @@ fn figures(watched: &WatchedCard, look: &Look<'_>) -> [Row; FIGURES as usize] {
     let analysis = look.analysis;
     let dash = || "-".to_owned();
     let growth = analysis.and_then(|analysis| analysis.growth_per_minute).map_or_else(dash, |growth| {
-        let mib = growth / f64::from(1 << 20);
-        format!("{mib:+.0} MiB/min")
+        let sign = if growth < 0.0 { "-" } else { "+" };
+        format!("{sign}{}/min", Bytes(growth.abs() as u64))
     });
     let full_in =
         analysis.and_then(|analysis| analysis.full_in).map_or_else(|| "not growing".to_owned(), short_duration);
@@ -64,24 +64,24 @@ fn figures(watched: &WatchedCard, look: &Look<'_>) -> [Row; FIGURES as usize] {
         [
             ("uuid", usage.uuid.clone().known().unwrap_or_else(dash)),
             ("SM clock", mhz(vitals.sm_clock_mhz)),
-            ("memory clock", mhz(vitals.memory_clock_mhz)),
+            ("mem clock", mhz(vitals.memory_clock_mhz)),
         ],
         [("growth", growth), ("full in", full_in), ("mean used", mean)],
-        [("drift from plan", drift), ("planned headroom", high), ("mean util", busy)],
+        [("drift", drift), ("planned spare", high), ("mean util", busy)],
         [
             ("power", format!("{power} of {limit}")),
             (
                 "PCIe out, in",
                 format!("{}, {}", rate(vitals.pcie_sent_per_second), rate(vitals.pcie_received_per_second)),
             ),
-            ("uncorrected errors", reading(vitals.uncorrected_errors, |count| count.to_string())),
+            ("ECC errors", reading(vitals.uncorrected_errors, |count| count.to_string())),
         ],
     ]
 }
 
 /// Names and values in three columns.
 fn three_columns(row: &Row, columns: u16, theme: &Theme) -> Line<'static> {
-    const NAME: u16 = 19;
+    const NAME: u16 = 15;
     let widths = [columns * 5 / 14, columns * 4 / 14, columns * 5 / 14];
     let mut spans = Vec::new();
     for ((name, value), column) in row.iter().zip(widths) {

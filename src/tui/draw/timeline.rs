@@ -21,10 +21,11 @@ const GUTTER: u16 = 24;
 /// Rows below the graphs: marks, times, list of marks.
 const FOOT: u16 = 6;
 
-/// The stretch of time on the screen.
+/// The stretch of time on the screen, in seconds from the start of the watch. Its begin can lie before: a young watch fills the right
+/// end of its graphs.
 struct Stretch {
-    from: Duration,
-    to: Duration,
+    from: f64,
+    to: f64,
 }
 
 /// Paints one graph a card and the marks.
@@ -56,13 +57,16 @@ pub fn draw(state: &State, theme: &Theme, area: Rect, frame: &mut Frame<'_>) {
 
 fn time_span(state: &State, points: usize) -> Stretch {
     if let Some(playback) = &state.playback {
-        return Stretch { from: playback.replay.begin(), to: playback.replay.end() };
+        return Stretch { from: playback.replay.begin().as_secs_f64(), to: playback.replay.end().as_secs_f64() };
     }
-    let watch = state.shown();
-    let longest = watch.cards.iter().map(|card| card.trace.zoomed_span(state.zoom, points)).max().unwrap_or_default();
-    let to = watch.cards.iter().filter_map(|card| card.trace.latest(1).next().map(|point| point.at)).max();
-    let to = to.unwrap_or_default();
-    Stretch { from: to.saturating_sub(longest), to }
+    let traces = state.shown().cards.iter().map(|card| &card.trace);
+    let Some(longest) = traces.max_by_key(|trace| trace.zoomed(state.zoom, points).count()) else {
+        return Stretch { from: 0.0, to: 0.0 };
+    };
+    let to = longest.latest(1).next().map_or(0.0, |point| point.at.as_secs_f64());
+    let steps = longest.zoomed(state.zoom, points).count().saturating_sub(1).max(1);
+    let step = longest.zoomed_span(state.zoom, points).as_secs_f64() / steps as f64;
+    Stretch { from: to - step * points.saturating_sub(1) as f64, to }
 }
 
 fn share(point: &Point, capacity: Option<Bytes>) -> Option<f64> {
@@ -99,11 +103,11 @@ fn recorded(playback: &Playback, watched: &WatchedCard, time: &Stretch, points: 
 
 /// Which of `count` places a moment has.
 fn place(at: Duration, time: &Stretch, count: usize) -> usize {
-    let whole = time.to.saturating_sub(time.from).as_secs_f64();
+    let whole = time.to - time.from;
     if whole <= 0.0 || count == 0 {
         return count.saturating_sub(1);
     }
-    let share = at.saturating_sub(time.from).as_secs_f64() / whole;
+    let share = (at.as_secs_f64() - time.from) / whole;
     ((share * count as f64) as usize).min(count - 1)
 }
 
@@ -152,7 +156,8 @@ fn foot(state: &State, time: &Stretch, theme: &Theme, area: Rect, frame: &mut Fr
     let columns = area.width.saturating_sub(GUTTER + 1);
     let mut signs = vec![" "; usize::from(columns)];
     let marks = state.shown_marks();
-    let visible: Vec<&Mark> = marks.iter().filter(|mark| (time.from..=time.to).contains(&mark.at)).collect();
+    let visible: Vec<&Mark> =
+        marks.iter().filter(|mark| (time.from..=time.to).contains(&mark.at.as_secs_f64())).collect();
     for mark in &visible {
         if let Some(sign) = signs.get_mut(place(mark.at, time, usize::from(columns))) {
             *sign = theme.symbols.mark;
@@ -163,7 +168,11 @@ fn foot(state: &State, time: &Stretch, theme: &Theme, area: Rect, frame: &mut Fr
     let row = vec![head, span(signs.concat(), theme.style(Meaning::Warning))];
     frame.render_widget(Line::from(row), first_row(area));
 
-    let ends = (clock(time.from), clock(time.to));
+    let whole = Duration::try_from_secs_f64(time.to - time.from).unwrap_or_default();
+    let ends = match &state.playback {
+        Some(_) => (clock(Duration::ZERO), clock(whole)),
+        None => (format!("{} ago", clock(whole)), "now".to_owned()),
+    };
     let gap = columns.saturating_sub(super::width(&ends.0));
     let times = format!("{}{}{}", left("", GUTTER, theme), ends.0, right(&ends.1, gap, theme));
     frame.render_widget(Line::raw(fit(&times, area.width, theme)).style(label), first_row(below(area, 1)));
@@ -172,12 +181,13 @@ fn foot(state: &State, time: &Stretch, theme: &Theme, area: Rect, frame: &mut Fr
         let place = Rect { x: area.x + GUTTER + u16::try_from(at).unwrap_or(0), width: 1, ..first_row(area) };
         frame.render_widget(Span::styled("|", theme.style(Meaning::Focus)), place);
     }
-    let now = state.playback.as_ref().map_or(time.to, |playback| playback.position);
-    let until = visible.partition_point(|mark| mark.at <= now);
+    let now = state.playback.as_ref().map_or(time.to, |playback| playback.position.as_secs_f64());
+    let until = visible.partition_point(|mark| mark.at.as_secs_f64() <= now);
+    let begin = state.playback.as_ref().map_or(Duration::ZERO, |playback| playback.replay.begin());
     let rows = usize::from(area.height.saturating_sub(2));
     let first = until.saturating_sub(rows);
     for (row, mark) in (2..).zip(visible.iter().skip(first).take(rows)) {
-        let text = format!(" {:>8}  {:<13}  {}", clock(mark.at), mark.kind.label(), mark.text);
+        let text = format!(" {:>8}  {:<13}  {}", clock(mark.at.saturating_sub(begin)), mark.kind.label(), mark.text);
         let text = fit(&text, area.width, theme);
         frame.render_widget(Line::raw(text).style(theme.style(Meaning::Plain)), first_row(below(area, row)));
     }

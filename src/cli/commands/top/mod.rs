@@ -19,7 +19,7 @@ use clap::{Args, ValueEnum};
 
 use self::config::Config;
 use self::until::Until;
-use crate::cli::args::EngineFlags;
+use crate::cli::args::DeploymentFlags;
 use crate::cli::{Exit, Format, Output, Problem, picture};
 use crate::monitor::alarm::Rule;
 use crate::monitor::recording::{Header, Recorder, timeline};
@@ -44,9 +44,6 @@ pub struct TopArgs {
     /// A plan to lay over the cards: a report of `plan --format json`, or a model to plan with the flags below
     #[arg(long, value_name = "FILE|MODEL")]
     pub plan: Option<String>,
-    /// Cards to plan for [default: those that are there]
-    #[arg(long, value_name = "CARDS")]
-    pub gpus: Option<String>,
     /// Write all samples into a new file
     #[arg(long, value_name = "FILE", conflicts_with = "replay")]
     pub record: Option<PathBuf>,
@@ -57,7 +54,7 @@ pub struct TopArgs {
     #[arg(long, value_name = "N", requires = "replay", default_value = "1", value_parser = speed)]
     pub speed: f64,
     /// Write the recording as `.csv` or `.jsonl` and end; `-.csv` is stdout
-    #[arg(long, value_name = "FILE", requires = "replay")]
+    #[arg(long, value_name = "FILE", requires = "replay", allow_hyphen_values = true)]
     pub export: Option<PathBuf>,
     /// Draw the recording as a picture, `.svg` or `.png`, and end
     #[arg(long, value_name = "FILE", requires = "replay")]
@@ -93,9 +90,9 @@ pub struct TopArgs {
     /// Show what a recording of one moment says (`probe --save` writes one) instead of asking the driver
     #[arg(long, value_name = "FILE")]
     pub recording: Option<PathBuf>,
-    /// Engine of a plan.
+    /// Cards and engine of a plan.
     #[command(flatten)]
-    pub engine: EngineFlags,
+    pub deployment: DeploymentFlags,
     /// A command to plan and lay over the cards, as you would type it
     #[arg(last = true, value_name = "COMMAND", conflicts_with = "plan")]
     pub command: Vec<String>,
@@ -248,7 +245,7 @@ fn watch(args: &TopArgs, recorded: Option<crate::monitor::recording::Replay>) ->
 }
 
 /// A recording without a screen.
-fn begin(path: &PathBuf, expectation: Option<Expectation>) -> Result<Recorder, Problem> {
+fn begin(path: &std::path::Path, expectation: Option<Expectation>) -> Result<Recorder, Problem> {
     if path.exists() {
         return Err(exists(path));
     }

@@ -6,7 +6,6 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::TopArgs;
-use crate::cli::args::FleetFlags;
 use crate::cli::commands::plan::refused;
 use crate::cli::{Problem, resolve};
 use crate::monitor::Expectation;
@@ -24,12 +23,11 @@ const LARGEST: u64 = 64 << 20;
 pub fn expectation(args: &TopArgs) -> Result<Option<Expectation>, Problem> {
     let subject = match &args.plan {
         Some(name) if is_report(name) => return read(Path::new(name)).map(|report| Some(Expectation::of(&report))),
-        Some(name) => resolve::subject(Some(name), &args.engine, &args.command)?,
+        Some(name) => resolve::subject(Some(name), &args.deployment.engine, &args.command)?,
         None if args.command.is_empty() => return Ok(None),
-        None => resolve::subject(None, &args.engine, &args.command)?,
+        None => resolve::subject(None, &args.deployment.engine, &args.command)?,
     };
-    let flags = FleetFlags { gpus: args.gpus.clone(), profile_dir: None, no_calibration: false };
-    let mut fleet = resolve::fleet_for(&subject, &flags)?;
+    let mut fleet = resolve::fleet_for(&subject, &args.deployment.fleet)?;
     for card in &mut fleet.cards {
         // What holds memory on a card that is watched is what was planned, most of all: it must not be counted twice.
         card.other_processes = Bytes::ZERO;

@@ -3,7 +3,7 @@
 use super::Chart;
 use super::colours::{Hue, Mode};
 use super::scene::{Anchor, Scene, Type, fitted, heading, text_width, ticks};
-use crate::report::{PlanReport, RankReport};
+use crate::report::{DiagnosisReport, PlanReport, RankReport};
 use crate::units::Bytes;
 
 /// Stacked bars.
@@ -71,6 +71,43 @@ impl Bars {
             bars: report.ranks.iter().map(bar).collect(),
             note: report.verdict.message.clone(),
         }
+    }
+
+    /// Where the bytes of the card went that the first finding is about: by the log, and by the plan where there is one. `None` when no
+    /// finding knows both the card and the bytes.
+    #[must_use]
+    pub fn of_diagnosis(report: &DiagnosisReport) -> Option<Self> {
+        let (finding, budget) = report.findings.iter().find_map(|finding| Some((finding, finding.budget.as_ref()?)))?;
+        let capacity = budget.capacity_bytes?;
+        let part = |label: &str, bytes: Option<Bytes>, hue| {
+            let bytes = bytes.filter(|bytes| *bytes > Bytes::ZERO)?;
+            Some(Segment { label: label.replace('_', " "), bytes, hue })
+        };
+        let hues = [Hue::Blue, Hue::Green, Hue::Orange, Hue::Purple, Hue::Yellow, Hue::Sky, Hue::Grey];
+        let lines = || budget.lines.iter().zip(hues.iter().cycle());
+        let mut stated: Vec<Segment> =
+            lines().filter_map(|(line, hue)| part(&line.component, line.stated_bytes, *hue)).collect();
+        let planned: Vec<Segment> =
+            lines().filter_map(|(line, hue)| part(&line.component, line.planned_bytes, *hue)).collect();
+        // Lines that the log leaves out fill the card up to what it says was free.
+        let known: Bytes = stated.iter().map(|segment| segment.bytes).sum();
+        let used = budget.free_bytes.map(|free| capacity.saturating_sub(free));
+        stated.extend(used.and_then(|used| part("not told apart", Some(used.saturating_sub(known)), Hue::Pale)));
+        stated.extend(part("asked for", budget.requested_bytes, Hue::Vermilion));
+        let card = finding.device.map_or_else(|| "the card".to_owned(), |device| format!("card {device}"));
+        let bar = |label: &str, segments: Vec<Segment>| {
+            let (label, detail) = (label.to_owned(), card.clone());
+            (!segments.is_empty()).then_some(Bar { label, detail, segments, capacity: Some(capacity), high: None })
+        };
+        let bars: Vec<Bar> = [bar("by the log", stated), bar("by the plan", planned)].into_iter().flatten().collect();
+        let engine = report.engine.as_deref().unwrap_or("unknown engine");
+        let version = report.engine_version.as_deref().unwrap_or_default();
+        (!bars.is_empty()).then(|| Self {
+            title: finding.cause.id().replace('_', " "),
+            subtitle: format!("{engine} {version} · {card}").replace("  ", " "),
+            bars,
+            note: finding.why.clone(),
+        })
     }
 
     /// Parts of all bars, each once, in the order of the first bar that has it.
@@ -216,13 +253,14 @@ fn draw_bar(scene: &mut Scene, bar: &Bar, middle: f64, pitch: f64, x: &impl Fn(B
     if let Some(capacity) = bar.capacity {
         scene.line(vec![(x(capacity), upper - 5.0), (x(capacity), lower + 5.0)], ink.limit, 3, false);
     }
-    let (text, colour) = match (bar.capacity, over) {
-        (Some(capacity), Some(_)) => {
-            (format!("{:.1} of {:.1} GiB", sum.as_gib(), capacity.as_gib()), Hue::Vermilion.rgb(mode))
-        }
-        (Some(capacity), None) => (format!("{:.1} of {:.1} GiB", sum.as_gib(), capacity.as_gib()), ink.text),
-        (None, _) => (format!("{:.1} GiB", sum.as_gib()), ink.text),
+    // Sums that differ by little are told with another digit.
+    let close = bar.capacity.is_some_and(|capacity| sum.delta(capacity).magnitude() < Bytes::mib(100));
+    let digits = if close { 2 } else { 1 };
+    let text = match bar.capacity {
+        Some(capacity) => format!("{:.digits$} of {:.digits$} GiB", sum.as_gib(), capacity.as_gib()),
+        None => format!("{:.1} GiB", sum.as_gib()),
     };
+    let colour = if over.is_some() { Hue::Vermilion.rgb(mode) } else { ink.text };
     scene.text((RIGHT + 16.0, middle), Type::new(16.0, colour).bold(), text);
 }
 

@@ -8,7 +8,7 @@ use plotters::prelude::{
     RGBColor, Rectangle, SVGBackend, ShapeStyle, Text,
 };
 use plotters::style::text_anchor::{HPos, Pos, VPos};
-use plotters::style::{FontStyle, IntoFont, TextStyle, register_font};
+use plotters::style::{FontDesc, FontFamily, FontStyle, TextStyle, register_font};
 
 use super::colours::Rgb;
 use super::scene::{Anchor, Shape};
@@ -163,10 +163,13 @@ fn paint<B: DrawingBackend>(scene: &Scene, area: &DrawingArea<B, Shift>, scale: 
                     Anchor::Middle => HPos::Center,
                     Anchor::End => HPos::Right,
                 };
-                let font = (FAMILY, size * scale).into_font().style(style);
+                // Not `into_font().style(…)`, which keeps the letters of the normal style.
+                let font = FontDesc::new(FontFamily::SansSerif, size * scale, style);
                 let colour = rgb(*colour);
                 let look = TextStyle::from(font).color(&colour).pos(Pos::new(horizontal, VPos::Center));
-                area.draw(&Text::new(text.clone(), pixel((*x, *y)), look))?;
+                // The bitmap writer centres a box that ends above the letters' own.
+                let y = if scale > 1.0 { y + size * 0.12 } else { *y };
+                area.draw(&Text::new(text.clone(), pixel((*x, y)), look))?;
             }
         }
     }
