@@ -3,7 +3,7 @@
 use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::{Nvml, cuda_driver_version_major, cuda_driver_version_minor};
 
-use super::owners::{ProcessTable, SystemProcesses};
+use super::owners::{ProcessTable, Remembered, SystemProcesses};
 use super::readings::reading;
 use super::{Probe, ProbeError, Wanted, card, peers};
 use crate::hardware::Snapshot;
@@ -15,7 +15,7 @@ const OTHER_PLACES: &[&str] = &["/usr/lib/wsl/lib/libnvidia-ml.so.1", "/run/open
 #[derive(Debug)]
 pub struct NvmlProbe {
     nvml: Nvml,
-    processes: SystemProcesses,
+    processes: Remembered<SystemProcesses>,
     wanted: Wanted,
 }
 
@@ -25,7 +25,7 @@ impl NvmlProbe {
     /// # Errors
     /// When no driver answers; each cause is its own variant.
     pub fn open(wanted: Wanted) -> Result<Self, ProbeError> {
-        Ok(Self { nvml: open()?, processes: SystemProcesses, wanted })
+        Ok(Self { nvml: open()?, processes: Remembered::new(SystemProcesses), wanted })
     }
 
     /// Changes what the next snapshots hold.

@@ -1,4 +1,9 @@
 //! Names and owners of processes.
+#![expect(clippy::disallowed_methods, reason = "what was looked up counts for some seconds")]
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 #[cfg(target_os = "linux")]
 use crate::engines::command_line::without_secrets;
@@ -53,6 +58,47 @@ impl ProcessTable for SystemProcesses {
     }
 }
 
+/// What another table told, for a while: names and owners hardly ever change, and to look them up costs a monitor more than everything
+/// else it does.
+#[derive(Debug)]
+pub(super) struct Remembered<T> {
+    table: T,
+    seen: RefCell<HashMap<u32, (Instant, Option<Process>)>>,
+}
+
+impl<T> Remembered<T> {
+    /// How long an answer counts. Engines rename their workers, and numbers are given anew: neither matters within this.
+    const FOR: Duration = Duration::from_secs(10);
+    /// Answers kept; beyond, old ones are forgotten.
+    const MOST: usize = 4096;
+
+    pub fn new(table: T) -> Self {
+        Self { table, seen: RefCell::new(HashMap::new()) }
+    }
+}
+
+impl<T: ProcessTable> ProcessTable for Remembered<T> {
+    fn look_up(&self, pid: u32) -> Option<Process> {
+        let now = Instant::now();
+        // Not all on the same sample: a process counts a little longer or shorter by its number.
+        let counts = Self::FOR - Duration::from_millis(u64::from(pid % 16) * 250);
+        if let Some((at, process)) = self.seen.borrow().get(&pid)
+            && now.duration_since(*at) < counts
+        {
+            return process.clone();
+        }
+        let process = self.table.look_up(pid);
+        let mut seen = self.seen.borrow_mut();
+        if seen.len() >= Self::MOST {
+            seen.retain(|_, (at, _)| now.duration_since(*at) < Self::FOR);
+        }
+        if seen.len() < Self::MOST {
+            seen.insert(pid, (now, process.clone()));
+        }
+        process
+    }
+}
+
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
@@ -64,6 +110,23 @@ mod tests {
         assert!(process.command.unwrap().contains("shardfit"));
         assert!(process.user.is_some());
         assert!(!process.ended);
+    }
+
+    #[test]
+    fn what_was_told_is_not_asked_again() {
+        struct Counting(std::cell::Cell<u32>);
+        impl ProcessTable for Counting {
+            fn look_up(&self, pid: u32) -> Option<Process> {
+                self.0.set(self.0.get() + 1);
+                SystemProcesses.look_up(pid)
+            }
+        }
+        let table = Remembered::new(Counting(std::cell::Cell::new(0)));
+        let own = std::process::id();
+        let first = table.look_up(own);
+        assert_eq!(table.look_up(own), first);
+        assert!(first.is_some() && table.look_up(u32::MAX).is_none() && table.look_up(u32::MAX).is_none());
+        assert_eq!(table.table.0.get(), 2);
     }
 
     #[test]

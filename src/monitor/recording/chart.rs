@@ -42,8 +42,8 @@ fn row(series: &Series, expectation: Option<&Expectation>, replay: &Replay) -> R
         format!(" · rank {}", ranks.join(", "))
     });
     Row {
-        label: format!("card {}", series.id),
-        detail: format!("{}{ranks}", name.trim_start_matches("NVIDIA ")),
+        label: format!("card {}{ranks}", series.id),
+        detail: name.trim_start_matches("NVIDIA ").to_owned(),
         curve: Curve { points: points(&series.points, replay.sample_time()), hue: Hue::Blue },
         most: series.capacity.unwrap_or(most).as_gib(),
         unit: "GiB",

@@ -1,6 +1,7 @@
 //! `shardfit load`
 
 mod cards;
+mod history;
 mod hold;
 mod nvml;
 mod report;
@@ -8,7 +9,7 @@ mod watch;
 
 use std::num::NonZero;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, ValueEnum};
 
@@ -18,7 +19,7 @@ use self::nvml::Nvml;
 use self::watch::{Bystander, Watcher};
 use super::plan::refused;
 use crate::cli::args::DeploymentFlags;
-use crate::cli::{Exit, Format, Output, Problem, resolve};
+use crate::cli::{Exit, Format, Output, Problem, picture, resolve};
 use crate::engines::{Deployment, RankShard};
 use crate::hardware::FleetSource;
 use crate::loader::reader::{Disk, Io, Storage};
@@ -70,6 +71,12 @@ pub struct LoadArgs {
     /// Show the cards on the whole terminal while loading
     #[arg(long)]
     pub tui: bool,
+    /// Draw memory and speed over time, as `.svg` or `.png`
+    #[arg(long, value_name = "FILE")]
+    pub chart: Option<std::path::PathBuf>,
+    /// Draw on a dark background
+    #[arg(long, requires = "chart")]
+    pub dark: bool,
     /// The command that starts the engine, as you would type it
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
@@ -265,11 +272,19 @@ fn execute(
     let storage: &dyn Storage = generated.as_ref().map_or(&disk, |generated| generated);
     let bystander = Bystander { nvml: &nvml, hold: args.hold, stop: cancel, screen: args.tui };
     let title = plan.model.id.clone().unwrap_or_else(|| plan.model.architecture.clone());
+    let done = AtomicBool::new(false);
     let result = std::thread::scope(|scope| {
         let work = scope.spawn(|| load(placement, backend.cards(), storage, &options, &progress, &bystander));
+        let done = &done;
+        let chronicle = args.chart.is_some().then(|| scope.spawn(|| history::follow(&progress, backend, plan, done)));
         let watcher = Watcher { progress: &progress, cancel, title: &title, backend };
         let drawn = if args.tui { watcher.screen(&work) } else { watcher.bars(&work, output.interactive) };
-        match (work.join(), drawn) {
+        let ended = work.join();
+        done.store(true, Ordering::Relaxed);
+        if let (Some(path), Some(Ok(history))) = (&args.chart, chronicle.map(std::thread::ScopedJoinHandle::join)) {
+            picture::write(&history.timeline(), path, args.dark)?;
+        }
+        match (ended, drawn) {
             (Ok(result), Ok(())) => Ok(result),
             (Ok(_), Err(error)) => Err(Problem::cannot_tell(format!("the terminal fails: {error}"))),
             (Err(_), _) => {

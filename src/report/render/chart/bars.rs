@@ -30,6 +30,8 @@ pub struct Bar {
     pub segments: Vec<Segment>,
     /// What the card has; `None` where it is not known.
     pub capacity: Option<Bytes>,
+    /// What the engine allows itself, drawn as a broken line; `None` without one.
+    pub budget: Option<Bytes>,
     /// The top at high demand, drawn as a whisker; `None` without one.
     pub high: Option<Bytes>,
 }
@@ -97,7 +99,14 @@ impl Bars {
         let card = finding.device.map_or_else(|| "the card".to_owned(), |device| format!("card {device}"));
         let bar = |label: &str, segments: Vec<Segment>| {
             let (label, detail) = (label.to_owned(), card.clone());
-            (!segments.is_empty()).then_some(Bar { label, detail, segments, capacity: Some(capacity), high: None })
+            (!segments.is_empty()).then_some(Bar {
+                label,
+                detail,
+                segments,
+                capacity: Some(capacity),
+                budget: None,
+                high: None,
+            })
         };
         let bars: Vec<Bar> = [bar("by the log", stated), bar("by the plan", planned)].into_iter().flatten().collect();
         let engine = report.engine.as_deref().unwrap_or("unknown engine");
@@ -151,6 +160,7 @@ fn bar(rank: &RankReport) -> Bar {
         detail: format!("{}{layers}", rank.gpu),
         segments: segments.into_iter().filter(|segment| segment.bytes > Bytes::ZERO).collect(),
         capacity: Some(rank.capacity_bytes),
+        budget: rank.budget_bytes,
         high: u64::try_from(high).ok().map(Bytes),
     }
 }
@@ -208,6 +218,20 @@ impl Bars {
             scene.text((x + 22.0, y), Type::new(SIZE, ink.text), &segment.label);
             x += width;
         }
+        let mut sign = |label: &str, dashed: bool| {
+            if x + 40.0 + text_width(label, SIZE) > f64::from(scene.width) - 48.0 {
+                (x, y) = (48.0, y + 26.0);
+            }
+            scene.line(vec![(x + 7.0, y - 10.0), (x + 7.0, y + 10.0)], ink.limit, if dashed { 2 } else { 3 }, dashed);
+            scene.text((x + 22.0, y), Type::new(SIZE, ink.text), label);
+            x += 22.0 + text_width(label, SIZE) + 26.0;
+        };
+        if self.bars.iter().any(|bar| bar.budget.is_some()) {
+            sign("engine's budget", true);
+        }
+        if self.bars.iter().any(|bar| bar.capacity.is_some()) {
+            sign("capacity", false);
+        }
         y + 14.0
     }
 }
@@ -250,6 +274,9 @@ fn draw_bar(scene: &mut Scene, bar: &Bar, middle: f64, pitch: f64, x: &impl Fn(B
         scene.line(vec![(from, middle), (to, middle)], ink.text, 2, false);
         scene.line(vec![(to, middle - 6.0), (to, middle + 6.0)], ink.text, 2, false);
     }
+    if let Some(budget) = bar.budget {
+        scene.line(vec![(x(budget), upper - 7.0), (x(budget), lower + 7.0)], ink.text, 2, true);
+    }
     if let Some(capacity) = bar.capacity {
         scene.line(vec![(x(capacity), upper - 5.0), (x(capacity), lower + 5.0)], ink.limit, 3, false);
     }
@@ -277,6 +304,7 @@ mod tests {
             detail: "A100".to_owned(),
             segments: segments.collect(),
             capacity: Some(Bytes::gib(capacity)),
+            budget: Some(Bytes::gib(capacity / 2)),
             high: Some(Bytes::gib(capacity + 1)),
         };
         Bars { title: "t".to_owned(), subtitle: "s".to_owned(), bars: vec![bar], note: String::new() }

@@ -64,13 +64,25 @@ const RIGHT: f64 = 1200.0;
 /// Moments listed in words.
 const LISTED: usize = 8;
 
-/// `90 s`, `12:30`, `3:05:00`.
-fn time(seconds: f64) -> String {
+/// `7.5 s`, `12:30`, `3:05:00`; whole axes use one form, by their `span`.
+fn time(seconds: f64, span: f64) -> String {
     let whole = seconds.max(0.0) as u64;
-    match whole {
-        0..600 => format!("{} s", (seconds * 10.0).round() / 10.0),
-        600..3600 => format!("{}:{:02}", whole / 60, whole % 60),
+    match span {
+        ..120.0 => format!("{} s", (seconds * 10.0).round() / 10.0),
+        ..3600.0 => format!("{}:{:02}", whole / 60, whole % 60),
         _ => format!("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60),
+    }
+}
+
+/// Steps of an axis of time: round in seconds below two minutes, in minutes, hours and days above.
+fn time_ticks(span: f64) -> Vec<f64> {
+    const STEPS: [f64; 14] = [
+        30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0, 14_400.0, 21_600.0, 43_200.0, 86_400.0,
+        172_800.0,
+    ];
+    match STEPS.into_iter().find(|step| span / step <= 8.0) {
+        Some(step) if span >= 120.0 => (0..=(span / step) as u32).map(|n| f64::from(n) * step).collect(),
+        _ => ticks(span),
     }
 }
 
@@ -90,10 +102,10 @@ impl Chart for Timeline {
         let bottom = top + pitch * self.rows.len() as f64;
         let span = (self.to - self.from).max(f64::MIN_POSITIVE);
         let x = |at: f64| LEFT + ((at - self.from) / span).clamp(0.0, 1.0) * (RIGHT - LEFT);
-        for tick in ticks(span) {
+        for tick in time_ticks(span) {
             let at = x(self.from + tick);
             scene.line(vec![(at, top), (at, bottom)], ink.grid, 1, false);
-            scene.text((at, bottom + 18.0), Type::new(15.0, ink.muted).at(Anchor::Middle), time(tick));
+            scene.text((at, bottom + 18.0), Type::new(15.0, ink.muted).at(Anchor::Middle), time(tick, span));
         }
         for (place, row) in self.rows.iter().enumerate() {
             draw_row(&mut scene, row, top + pitch * place as f64, pitch, &x, mode);
@@ -127,7 +139,7 @@ impl Timeline {
                 last_label = at;
             }
             scene.text((48.0, y), Type::new(15.0, colour).bold(), number.to_string());
-            scene.text((76.0, y), Type::new(15.0, ink.muted), time(moment.at - self.from));
+            scene.text((76.0, y), Type::new(15.0, ink.muted), time(moment.at - self.from, self.to - self.from));
             scene.text((160.0, y), Type::new(15.0, ink.text), fitted(&moment.text, 15.0, WIDTH - 208.0));
             y += 24.0;
         }
@@ -203,6 +215,15 @@ mod tests {
         };
         let moments = (0..12).map(|n| Moment { at: f64::from(n), text: format!("moment {n}"), bad: n == 11 }).collect();
         Timeline { title: "t".to_owned(), subtitle: "s".to_owned(), rows: vec![row], moments, from: 0.0, to: 12.0 }
+    }
+
+    #[test]
+    fn an_axis_of_time_has_round_steps() {
+        let texts = |span: f64| time_ticks(span).into_iter().map(|tick| time(tick, span)).collect::<Vec<_>>();
+        assert_eq!(texts(8.0), ["0 s", "2 s", "4 s", "6 s", "8 s"]);
+        assert_eq!(texts(900.0), ["0:00", "2:00", "4:00", "6:00", "8:00", "10:00", "12:00", "14:00"]);
+        assert_eq!(texts(86_400.0)[1], "4:00:00");
+        assert!(time_ticks(1e7).len() < 10);
     }
 
     #[test]
