@@ -90,13 +90,14 @@ if "$python" -c 'import safetensors, numpy' 2>/dev/null && { "$python" -c 'impor
 fi
 
 # The program: its own clock, from the first read to the last byte; peak memory beside the arenas of host cards.
-for tp in 1 2 4 8; do
+for case in '1 buffered' '2 buffered' '4 buffered' '8 buffered' '1 direct'; do
+    tp=${case% *} io=${case#* }
     best=0 most=0 staging=0
     for _ in $(seq "$runs"); do
         report=$(mktemp)
         devices=$(seq -s, 0 $((tp - 1)))
         [ "$device" = host ] || devices=$(yes 0 | head -n "$tp" | paste -sd,)
-        set -- --device "$device" --devices "$devices" --verify none --format json
+        set -- --device "$device" --devices "$devices" --io "$io" --verify none --format json
         [ "$device" != host ] || set -- "$@" --gpus "${tp}x40GiB"
         target/release/shardfit load "$checkpoint" --tp "$tp" "$@" >"$report" &
         pid=$! peak=0
@@ -105,7 +106,7 @@ for tp in 1 2 4 8; do
             [ "${now:-0}" -le "$peak" ] || peak=$now
             sleep 0.02
         done
-        wait $pid
+        wait $pid || break
         figures=$(awk -v peak="$peak" -v device="$device" '
             /"gigabytes_per_second"/ && !rate { gsub(/[^0-9.e+-]/, "", $2); rate = $2 }
             /"staging_bytes"/ { gsub(/[^0-9]/, "", $2); staging = $2 }
@@ -116,10 +117,14 @@ for tp in 1 2 4 8; do
         most=$(echo "$most $figures" | awk '{ printf "%.0f", ($3 > $1) ? $3 : $1 }')
         staging=$(echo "$figures" | awk '{ printf "%.0f", $3 }')
     done
+    [ "$best" != 0 ] || continue   # a file system without direct I/O
     share=$(echo "$best $limit" | awk '{ printf "%.0f %%", $1 / $2 * 100 }')
-    row "shardfit load, $device, TP $tp" "$(echo "$best" | awk '{ printf "%.2f", $1 }')" "$share" "$most MiB (staging $staging MiB)"
+    row "shardfit load, $device, TP $tp$([ "$io" = buffered ] || echo ', not cached')" "$(echo "$best" | awk '{ printf "%.2f", $1 }')" "$share" "$most MiB (staging $staging MiB)"
 done
 
+if [ -n "${RECORD:-}" ] && [ ! -f benches/RESULTS.md ]; then
+    printf '# Results\n\nEach table is what `RECORD=1 benches/load.sh` printed on one machine on one day.\n' >benches/RESULTS.md
+fi
 {
     echo
     echo "## $(date -u +%Y-%m-%d), $(awk -F': ' '/model name/ { print $2; exit }' /proc/cpuinfo), $(nproc) cores, $(awk '/MemTotal/ { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo), load average $(cut -d' ' -f1-3 /proc/loadavg)"

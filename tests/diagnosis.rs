@@ -1,5 +1,10 @@
 //! Diagnoses against published failures, clean starts, and the five cases of the documentation through the program.
-#![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "test data is read from files")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "test data is read from files, and a report that is no JSON ends the test"
+)]
 
 mod corpus;
 #[path = "corpus/oom.rs"]
@@ -121,7 +126,7 @@ const CASES: &[Case] = &[
         cause: "single_gpu_placement_while_others_idle",
         device: 0,
         repair: "--tensor-parallel-size 4",
-        confirmed: false,
+        confirmed: true,
     },
 ];
 
@@ -154,6 +159,14 @@ fn a_half_precision_matrix_rules_out_float32() {
     let matched = finding["fingerprint"][0]["text"].as_str().unwrap();
     assert!(matched.contains("13696 × 5120 × 2"), "{matched}");
     assert!(finding["rejected"].as_array().unwrap().iter().any(|r| r["cause"] == "wrong_dtype_fp32"));
+}
+
+/// 448 MiB is one whole matrix: evidence that nothing divides the model, as OpenLLM starts it.
+#[test]
+fn an_unsharded_matrix_is_recognised_by_its_size() {
+    let (_, report) = diagnose(&["examples/oom/case5-openllm-tp1.log", "--gpus", "4x78.7GiB"]);
+    let matched = report["findings"][0]["fingerprint"][0]["text"].as_str().unwrap();
+    assert!(matched.contains("448 MiB = one unsharded 28672 × 8192 bfloat16 matrix"), "{matched}");
 }
 
 #[test]
@@ -231,4 +244,40 @@ fn the_first_failure_counts_and_not_its_echoes() {
     assert_eq!(report["findings"][0]["rank"], 1);
     assert_eq!(report["findings"][0]["cause"], "activation_or_logits_peak");
     assert_eq!(report["consequences"], 3);
+}
+
+#[test]
+fn two_logs_are_compared_by_what_moved() {
+    let folder = tempfile::tempdir().unwrap();
+    let budget = |activation: &str, left: &str| {
+        format!(
+            "INFO 12-20 20:25:46 worker.py:241] model weights take 7.51GiB; non_torch_memory takes 0.39GiB; PyTorch activation peak memory takes {activation}GiB; the rest of the memory reserved for KV Cache is {left}GiB.\n"
+        )
+    };
+    let (good, bad) = (folder.path().join("good.log"), folder.path().join("bad.log"));
+    std::fs::write(&good, budget("2.53", "3.76")).unwrap();
+    std::fs::write(&bad, budget("6.53", "0.00") + "ValueError: No available memory for the cache blocks.\n").unwrap();
+    let (exit, report) = diagnose(&[bad.to_str().unwrap(), "--against", good.to_str().unwrap()]);
+    assert_eq!(exit, 1);
+    let moved = &report["against"]["differences"][0];
+    assert_eq!(moved["name"], "activation_peak_gib");
+    assert_eq!(moved["moved_bytes"], 4u64 << 30);
+}
+
+#[test]
+fn a_watched_command_that_fails_is_explained() {
+    let folder = tempfile::tempdir().unwrap();
+    let report = folder.path().join("report.json");
+    let script = format!("cat {}/examples/oom/case1-72b-on-one-card.log; exit 7", root().display());
+    let output = Command::cargo_bin("shardfit")
+        .unwrap()
+        .args(["run", "--gpus", "5xA100-80GB", "--report", report.to_str().unwrap(), "--", "sh", "-c", &script])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(7));
+    let talk = String::from_utf8_lossy(&output.stderr);
+    assert!(talk.contains("single_gpu_placement_while_others_idle"), "{talk}");
+    assert!(talk.contains("--tensor-parallel-size 4"), "{talk}");
+    let report: Value = serde_json::from_str(&std::fs::read_to_string(report).unwrap()).unwrap();
+    assert_eq!(report["diagnosis"]["findings"][0]["cause"], "single_gpu_placement_while_others_idle");
 }

@@ -1,5 +1,7 @@
 //! Every field of every stored config, damaged in every way in turn: an error or a plan, never a panic.
-#![allow(clippy::unwrap_used, reason = "stored facts are known to be whole")]
+#![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "stored facts are known to be whole")]
+
+mod corpus;
 
 use serde_json::{Value, json};
 use shardfit::engines::{Deployment, ENGINES, Settings};
@@ -71,6 +73,60 @@ fn damaged_fields_never_panic() {
         }
     }
     assert!(seen.len() >= 40, "only {} architectures are stored", seen.len());
+}
+
+/// The same by reading alone for the architectures that are stored beside the tests: fields take a third of the damages in turn.
+#[test]
+fn stored_architectures_survive_damages_by_reading() {
+    let stored = std::fs::read_dir(corpus::data().join("configs")).unwrap();
+    let mut files: Vec<_> = stored.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let damages = damages();
+    let (mut seen, mut read) = (Vec::new(), 0);
+    for file in files {
+        let config: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+        let architecture = config["architectures"][0].clone();
+        if seen.contains(&architecture) {
+            continue;
+        }
+        seen.push(architecture);
+        for (turn, path) in paths(&config).into_iter().enumerate() {
+            for damage in damages.iter().skip((turn + seen.len()) % 3).step_by(3) {
+                let mut damaged = config.clone();
+                if let Some(place) = damaged.pointer_mut(&path) {
+                    *place = damage.clone();
+                }
+                if let Ok(model) = Model::from_config(&damaged, None) {
+                    read += u64::from(model.parameters() > 0);
+                    let _ = (model.checkpoint_bytes(), model.own_draft());
+                }
+            }
+        }
+    }
+    assert!(seen.len() >= 45, "only {} architectures are stored", seen.len());
+    assert!(read > 1_000, "only {read} damaged configs were read");
+}
+
+/// Every stored architecture has a plan, or a refusal, on one card and on four, in every engine.
+#[test]
+fn stored_architectures_have_a_plan_or_a_refusal() {
+    let fleet = fleet();
+    for entry in std::fs::read_dir(corpus::data().join("configs")).unwrap() {
+        let path = entry.unwrap().path();
+        let config: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        let Ok(model) = Model::from_config(&config, None) else { continue };
+        for engine in ENGINES {
+            for ranks in [1, 4] {
+                let settings = Settings { tensor_parallel: Some(ranks), ..Settings::default() };
+                let deployment =
+                    Deployment { model: &model, settings: &settings, fleet: &fleet, version: engine.newest() };
+                if let Ok(plan) = engine.plan(&deployment) {
+                    let weights = plan.ranks.first().map_or(0, |rank| rank.tensors.constructed.0);
+                    assert!(weights > 0, "{}: no weights on {ranks} ranks", path.display());
+                }
+            }
+        }
+    }
 }
 
 /// Pointers to all fields down to the second level.

@@ -178,7 +178,7 @@ fn what_is_held_stays_until_a_line_a_signal_or_its_time() {
 /// Somebody else takes memory while the load waits for a slow NVML.
 #[test]
 fn what_nobody_explains_is_told_and_ends_with_four() {
-    let mut bench = Bench::new(four_cards().fault(Fault::SlowNvml { millis: 20 }));
+    let mut bench = Bench::new(four_cards().fault(Fault::SlowNvml { millis: 8 }));
     let child = start(&bench, &["load", MODEL, "--tp", "2", "--tolerance", "1%"]);
     wait_until("contexts are made", || holds(&bench, 0, 0) && holds(&bench, 1, 0));
     bench.change(|machine| machine.with_card(1, |card| card.hidden(3000 * MIB)));

@@ -328,7 +328,7 @@ fn a_truncated_checkpoint_touches_no_card() {
 #[test]
 fn a_signal_frees_everything() {
     for signal in ["INT", "TERM"] {
-        let bench = Bench::new(four_cards().fault(Fault::SlowNvml { millis: 25 }));
+        let bench = Bench::new(four_cards().fault(Fault::SlowNvml { millis: 8 }));
         let mut command = bench.command();
         command.current_dir(env!("CARGO_MANIFEST_DIR")).args(["load", MODEL, "--tp", "4", "--format", "json"]);
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

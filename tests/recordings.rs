@@ -36,7 +36,7 @@ fn run(command: &mut Command) -> (i32, String, String) {
 fn recorded(bench: &mut Bench) -> PathBuf {
     let path = bench.folder().join("watch");
     let arguments = ["--interval", "0.1s", "--until", "headroom<1GiB", "--timeout", "60s", "--record"];
-    let mut command = std::process::Command::from(bench.command());
+    let mut command = bench.command();
     command.env("XDG_CONFIG_HOME", bench.folder()).arg("top").args(arguments).arg(&path);
     let mut child = command.stdout(std::process::Stdio::null()).spawn().unwrap();
     // The header, then samples: enough of both before the card fills.

@@ -6,8 +6,9 @@ use std::path::{Component, Path};
 
 use shardfit::engines::command_line::read_text;
 use shardfit::model::Model;
+use shardfit::oom::{Facts, Patterns, Scanner, diagnose};
 use shardfit::sources::safetensors::read_header_from_bytes;
-use shardfit::sources::{WeightIndex, gguf};
+use shardfit::sources::{WeightIndex, gguf, logs};
 
 /// Name and bytes of each input of a target.
 fn inputs(target: &str) -> Vec<(String, Vec<u8>)> {
@@ -126,4 +127,54 @@ fn command_lines() {
         }
     }
     assert!(engines.len() >= 4, "{engines:?}");
+}
+
+/// What a log yields when it is scanned and diagnosed.
+fn diagnosed(patterns: &Patterns, bytes: &[u8]) -> usize {
+    let mut scanner = Scanner::new(patterns);
+    let _ = logs::scan(bytes, "input".to_owned(), &mut scanner);
+    diagnose(&scanner.finish(), &Facts::default()).findings.len()
+}
+
+#[test]
+fn logs_whatever_they_hold() {
+    let patterns = Patterns::built_in().unwrap();
+    let mut found = Vec::new();
+    for (name, bytes) in inputs("log_text") {
+        if diagnosed(&patterns, &bytes) > 0 {
+            found.push(name);
+        }
+        // Some places of each: every damaged copy is scanned as a whole.
+        for damaged in damaged(&bytes).step_by(1 + bytes.len() / 12) {
+            diagnosed(&patterns, &damaged);
+        }
+    }
+    let expected = [
+        "absurd-degree",
+        "absurd-numbers",
+        "allocation",
+        "cut-traceback",
+        "docker-json",
+        "escapes",
+        "free-above-total",
+        "negative",
+        "offload",
+        "wrapped",
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn packed_logs_whatever_they_hold() {
+    let patterns = Patterns::built_in().unwrap();
+    let mut found = Vec::new();
+    for (name, bytes) in inputs("log_packed") {
+        if diagnosed(&patterns, &bytes) > 0 {
+            found.push(name);
+        }
+        for damaged in damaged(&bytes).step_by(1 + bytes.len() / 40) {
+            diagnosed(&patterns, &damaged);
+        }
+    }
+    assert_eq!(found, ["gzip", "gzip-twice"]);
 }

@@ -66,8 +66,12 @@ fn answers() -> String {
         out.push_str(&exact::summary(&format!("device maps of Transformers {version}"), &every(rows), "99 %"));
     }
     out.push_str("\nRows that differ or were not read:\n\n");
+    let before = out.len();
     for rows in [&parameters, &ranks[0], &ranks[1], &refused, &built, &pools, &maps[0], &maps[1]] {
         out.push_str(&exact::misses(rows, "- "));
+    }
+    if out.len() == before {
+        out.push_str("None.\n");
     }
     out.push('\n');
     out

@@ -1,7 +1,7 @@
 //! What an engine's way of loading takes of the host's memory.
 
 use super::{Deployment, EnginePlan};
-use crate::sharding::{Fill, RankTensor};
+use crate::sharding::{BoxCopy, Fill, RankTensor};
 use crate::units::{Basis, Bytes, Estimate, Formula};
 
 /// What a piece of host memory is, as the system counts it.
@@ -46,8 +46,8 @@ pub struct HostLine {
 pub fn vllm(deployment: &Deployment<'_>, plan: &EnginePlan) -> Vec<HostLine> {
     let ranks = (plan.ranks.len() as u64).saturating_mul(plan.replicas.max(1).into());
     let mut lines = Vec::new();
-    let slice = largest_from_files(plan);
-    let sliced = if ranks > 1 { slice * ranks } else { Bytes::ZERO };
+    let slice = largest_of_columns(plan);
+    let sliced = slice * ranks;
     // A slice of columns is made contiguous in host memory before it goes out; one of rows goes as it is.
     let rule = Formula::with(
         "R ranks, each with a contiguous copy of the slice it sends, at most S",
@@ -80,6 +80,20 @@ pub fn transformers(deployment: &Deployment<'_>, plan: &EnginePlan) -> Vec<HostL
     lines.extend(mapped(deployment));
     lines.extend(offload(deployment, plan));
     lines
+}
+
+/// The largest slice of any rank that is not contiguous in its file.
+fn largest_of_columns(plan: &EnginePlan) -> Bytes {
+    let inner = |copy: &BoxCopy| {
+        copy.from.iter().zip(&copy.source.shape).skip(1).any(|(range, size)| range.start > 0 || range.end < *size)
+    };
+    let slices = plan.ranks.iter().flat_map(|rank| &rank.tensors.tensors).flat_map(|tensor| match &tensor.fill {
+        Fill::Files(copies) => {
+            copies.iter().filter(|copy| inner(copy)).map(|c| tensor.dtype.size(c.elements_each())).max()
+        }
+        Fill::Generated | Fill::Alias(_) => None,
+    });
+    slices.max().unwrap_or(Bytes::ZERO)
 }
 
 /// The largest tensor of any rank that files fill.

@@ -165,7 +165,7 @@ fn pack_below(device: &dyn Device, arena: &dyn Arena, buffer: &Arc<StagingBuffer
 /// # Errors
 /// When there is no memory for it.
 pub fn measure_memory_copy() -> io::Result<f64> {
-    let bytes = 256 << 20;
+    let bytes = 128 << 20;
     let (mut source, mut target) = (MmapMut::map_anon(bytes)?, MmapMut::map_anon(bytes)?);
     source.fill(1);
     target.fill(2);

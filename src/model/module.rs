@@ -8,6 +8,8 @@ use crate::units::DType;
 pub enum Role {
     /// Token id → hidden state.
     TokenEmbedding,
+    /// Token id → what each layer adds of its own.
+    LayerEmbedding,
     /// Position → hidden state.
     PositionEmbedding,
     /// Position in an image → hidden state of a vision tower.
@@ -151,6 +153,7 @@ impl Role {
             | Self::Projector => true,
             Self::TokenEmbedding
             | Self::PositionEmbedding
+            | Self::LayerEmbedding
             | Self::LmHead
             | Self::Norm
             | Self::QueryKeyNorm

@@ -143,7 +143,7 @@ fn without_escapes(text: Cow<'_, str>) -> Cow<'_, str> {
 
 /// Up to the final byte of a control sequence.
 fn skip_sequence(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
-    while let Some(c) = chars.next() {
+    for c in chars.by_ref() {
         if ('\u{40}'..='\u{7e}').contains(&c) {
             break;
         }

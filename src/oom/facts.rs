@@ -194,11 +194,17 @@ fn engine_of(events: &Events) -> Option<String> {
             Role::Config => 100,
             Role::Failure | Role::Suspicion => 10,
             Role::State | Role::Gauge => 3,
-            Role::Frame | Role::Consequence | Role::Decline => 1,
+            Role::Consequence | Role::Decline => 1,
+            // Frames of one name occur in many programs; their paths spoke above.
+            Role::Frame => 0,
         };
         *votes.entry(engine).or_default() += weight;
     }
-    votes.into_iter().max_by_key(|(_, weight)| *weight).map(|(engine, _)| engine.to_owned())
+    votes
+        .into_iter()
+        .filter(|(_, weight)| *weight > 0)
+        .max_by_key(|(_, weight)| *weight)
+        .map(|(engine, _)| engine.to_owned())
 }
 
 /// Parameters by a name: `7B`, `8x22B`, `2.4T`; the first such part counts, and the active part of sparse models (`A3B`) does not.

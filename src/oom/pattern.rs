@@ -1,8 +1,8 @@
 //! Patterns, compiled: the literal texts that a line must hold, and the expressions that read it.
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use regex::Regex;
 
+use super::needles::Needles;
 use crate::profiles::oom::{OomPattern, OomProfileError, built_in_oom_patterns};
 
 /// Patterns that cannot be used.
@@ -39,9 +39,7 @@ pub(super) struct Compiled {
 #[derive(Debug)]
 pub struct Patterns {
     list: Vec<Compiled>,
-    needles: AhoCorasick,
-    /// Index into `list` of each needle.
-    owners: Vec<usize>,
+    needles: Needles,
 }
 
 /// Most bytes of a compiled expression: patterns come from files too.
@@ -62,7 +60,7 @@ impl Patterns {
     /// When an expression does not compile, two share a name, or one has no literal text.
     pub fn new(patterns: Vec<OomPattern>) -> Result<Self, PatternError> {
         let mut list: Vec<Compiled> = Vec::with_capacity(patterns.len());
-        let (mut texts, mut owners) = (Vec::new(), Vec::new());
+        let mut texts = Vec::new();
         for pattern in patterns {
             if list.iter().any(|c| c.pattern.id == pattern.id) {
                 return Err(PatternError::Twice(pattern.id));
@@ -79,17 +77,13 @@ impl Patterns {
             let regex = build(&pattern.regex)?;
             let details = pattern.details.iter().map(|d| build(d)).collect::<Result<_, _>>()?;
             for needle in &pattern.needles {
-                texts.push(needle.clone());
-                owners.push(list.len());
+                texts.push((needle.clone(), list.len()));
             }
             list.push(Compiled { pattern, regex, details });
         }
-        let needles = AhoCorasick::builder()
-            .match_kind(MatchKind::Standard)
-            .kind(Some(AhoCorasickKind::DFA))
-            .build(&texts)
+        let needles = Needles::new(&texts)
             .map_err(|e| PatternError::Expression { id: "(literals)".to_owned(), message: e.to_string() })?;
-        Ok(Self { list, needles, owners })
+        Ok(Self { list, needles })
     }
 
     /// Number of patterns.
@@ -113,17 +107,13 @@ impl Patterns {
         &self.list[index]
     }
 
-    pub(super) fn needles(&self) -> &AhoCorasick {
+    pub(super) fn needles(&self) -> &Needles {
         &self.needles
     }
 
     /// Patterns that a line could match, in their own order.
     pub(super) fn candidates(&self, line: &[u8]) -> Vec<usize> {
-        let mut found: Vec<usize> =
-            self.needles.find_overlapping_iter(line).map(|m| self.owners[m.pattern().as_usize()]).collect();
-        found.sort_unstable();
-        found.dedup();
-        found
+        self.needles.owners(line)
     }
 }
 

@@ -83,10 +83,9 @@ impl<'p> Scanner<'p> {
     /// Ends the present file; what follows belongs to the next one.
     pub fn end_file(&mut self) {
         self.read(true);
-        for (pattern, lines) in std::mem::take(&mut self.unread) {
-            for (number, raw) in lines {
-                self.message(&raw, &[], number, &[pattern]);
-            }
+        for (number, raw) in std::mem::take(&mut self.unread).into_values().flatten() {
+            let candidates = self.patterns.candidates(&raw);
+            self.message(&raw, &[], number, &candidates);
         }
         self.read.clear();
         self.lines.push(self.line);
@@ -113,9 +112,10 @@ impl<'p> Scanner<'p> {
         let buffer = std::mem::take(&mut self.buffer);
         let limit = if is_end { buffer.len() } else { whole_lines(&buffer) };
         let (mut counted, mut at) = (0, 0);
-        while at < limit {
-            let Some(hit) = self.patterns.needles().find(&buffer[at..limit]) else { break };
-            let hit = at + hit.start();
+        for hit in self.patterns.needles().ends(&buffer[..limit]) {
+            if hit < at {
+                continue;
+            }
             let start = memrchr(b'\n', &buffer[..hit]).map_or(0, |i| i + 1);
             let end = memchr(b'\n', &buffer[hit..]).map_or(buffer.len(), |i| hit + i + 1);
             self.line += newlines(&buffer[counted..start]);
@@ -123,18 +123,17 @@ impl<'p> Scanner<'p> {
             // Of a line without end, the part around the hit.
             let start = start.max(hit.saturating_sub(LONGEST / 4));
             let line = &buffer[start..end.min(start + LONGEST)];
-            let (often, now): (Vec<usize>, Vec<usize>) =
-                self.patterns.candidates(line).into_iter().partition(|p| self.read.get(p).is_some_and(|n| *n >= READ));
-            for pattern in often {
-                let unread = self.unread.entry(pattern).or_default();
-                unread.push_back((self.line + 1, line.to_vec()));
-                if unread.len() > KEPT {
-                    unread.pop_front();
-                    self.dropped += 1;
+            let candidates = self.patterns.candidates(line);
+            match candidates.iter().find(|p| self.read.get(p).is_some_and(|n| *n >= READ)) {
+                Some(often) => {
+                    let unread = self.unread.entry(*often).or_default();
+                    unread.push_back((self.line + 1, line.to_vec()));
+                    if unread.len() > KEPT {
+                        unread.pop_front();
+                        self.dropped += 1;
+                    }
                 }
-            }
-            if !now.is_empty() {
-                self.message(line, &buffer[end..], self.line + 1, &now);
+                None => self.message(line, &buffer[end..], self.line + 1, &candidates),
             }
             at = end;
         }

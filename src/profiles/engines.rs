@@ -29,6 +29,9 @@ pub struct ImageItem {
     pub tokens: u64,
     /// Numbers of one patch's pixels.
     pub inputs: u64,
+    /// Hidden rows of inner layers that the tower keeps for its output.
+    #[serde(default)]
+    pub kept: u64,
     /// Whether the tower rotates queries and keys, which it does in float32.
     pub rotated: bool,
     /// Whether videos of that size are another kind of input.

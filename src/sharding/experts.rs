@@ -12,6 +12,8 @@ use crate::units::DType;
 pub(super) struct ExpertShare {
     /// The experts on this rank.
     pub experts: Range<u32>,
+    /// Places for copies of experts beside them.
+    pub copies: u64,
     /// The rank among those that slice each expert.
     pub member: Member,
 }
@@ -22,18 +24,21 @@ impl ExpertShare {
         match rule {
             ExpertRule::AsStored => None,
             ExpertRule::Sliced { ways } => {
-                Some(Self { experts: 0..count, member: Member { rank, size: u64::from(ways) } })
+                Some(Self { experts: 0..count, copies: 0, member: Member { rank, size: u64::from(ways) } })
             }
-            ExpertRule::Whole { ways } => Some(Self {
-                experts: Member { rank, size: u64::from(ways) }.experts(count),
-                member: Member { rank: 0, size: 1 },
-            }),
+            ExpertRule::Whole { ways, redundant } => {
+                // Places are numbered through: those past the last expert hold copies.
+                let places = Member { rank, size: u64::from(ways) }.experts(count.saturating_add(redundant));
+                let experts = places.start.min(count)..places.end.min(count);
+                let copies = (places.len() - experts.len()) as u64;
+                Some(Self { experts, copies, member: Member { rank: 0, size: 1 } })
+            }
         }
     }
 
-    /// Number of experts on this rank.
+    /// Number of places for experts on this rank.
     pub fn count(&self) -> u64 {
-        self.experts.len() as u64
+        (self.experts.len() as u64).saturating_add(self.copies)
     }
 
     /// A tensor of one expert, made the tensor of all the rank's experts.

@@ -41,6 +41,8 @@ pub enum ExpertRule {
     Whole {
         /// Ranks: tensor-parallel times data-parallel.
         ways: u32,
+        /// Second copies of experts, over all ranks together, that the engine fills from the first.
+        redundant: u32,
     },
 }
 

@@ -74,7 +74,7 @@ impl Playback {
             Seek::Mark { forward: false } => {
                 // A moment after a mark, "back" means the one before it: the mark itself is still on the screen.
                 let before = self.position.saturating_sub(Duration::from_secs(1));
-                self.marks().filter(|mark| mark.at < before).last().map_or(begin, |mark| mark.at)
+                self.marks().rfind(|mark| mark.at < before).map_or(begin, |mark| mark.at)
             }
             Seek::Begin => begin,
             Seek::End => end,

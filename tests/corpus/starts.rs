@@ -141,13 +141,19 @@ fn settings(row: &Value) -> Settings {
 /// Plans a row.
 pub fn compare(row: &Value) -> Result<Compared, Skipped> {
     let id = row["model"].as_str().ok_or("no model")?;
-    let model = corpus::published_model(id).ok_or("no config")?.map_err(|e| e.to_string())?;
+    let mut model =
+        corpus::published_model(id).ok_or("no config of the model is stored")?.map_err(|e| e.to_string())?;
     let version = version(row).ok_or("no version")?;
     let mut settings = settings(row);
     let method = row["quantization"].as_str();
     match (&model.quantization, method) {
         // Plain weights, quantised while loading.
         (None, Some(method @ ("bitsandbytes" | "fp8"))) => settings.quantization = Some(method.to_owned()),
+        // A local copy of a published model, quantised by the usual recipe.
+        (None, Some("gptq")) => {
+            let recipe = corpus::published_model(&format!("{id}-GPTQ-Int4"));
+            model = recipe.ok_or("no config")?.map_err(|e| e.to_string())?;
+        }
         (None, Some(method)) => return Err(format!("ran as {method}; which matrices is not stated")),
         (Some(own), None) if row["quantization"].is_string() => {
             return Err(format!("ran plain, the config is {}", own.method));

@@ -263,7 +263,8 @@ fn empty(files: &[LogFile]) -> Option<String> {
 /// A model by its name: built in or on disk at once; from the Hub only when the user names it. What is not found is a note.
 fn known_model(name: &str, is_asked: bool, notes: &mut Vec<String>) -> Option<resolve::ResolvedModel> {
     let is_near = Path::new(name).exists() || built_in_model(name).is_ok();
-    if !is_near && !(is_asked && name.contains('/')) {
+    let may_be_on_hub = is_asked && name.contains('/');
+    if !(is_near || may_be_on_hub) {
         return None;
     }
     match resolve::model(name) {

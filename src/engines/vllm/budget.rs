@@ -10,7 +10,7 @@ use super::extras::{draft, lora, offload};
 use super::ledger::{Ledger, same_card};
 use super::peaks::{Run, sees_images};
 use super::pool::{Kind, Pool};
-use super::{KvLayout, PageOptions, Release, after_load, eras, options, refusals, sharding};
+use super::{KvLayout, PageOptions, Release, after_load, deepseek_v4, eras, options, parallel, refusals, sharding};
 use crate::engines::torch_allocator::{self, Allocated};
 use crate::engines::{
     Account, Component, Deployment, EngineError, EnginePlan, Line, RankPlan, RankShard, Settings, ShardTotals, Workload,
@@ -18,7 +18,7 @@ use crate::engines::{
 use crate::hardware::Card;
 use crate::model::Model;
 use crate::profiles::VllmEra;
-use crate::sharding::{Layout, Rank, ShardError, ShardingRules, Stage, shard};
+use crate::sharding::{ExpertRule, Layout, Rank, ShardError, ShardingRules, Stage, shard};
 use crate::units::{Bytes, DType, Estimate, Fraction, Tokens};
 
 /// Plans a deployment.
@@ -133,6 +133,8 @@ struct Start<'a> {
     release: Release,
     scheduler: Scheduler,
     fraction: Fraction,
+    /// Ranks that share the tokens of a sequence.
+    context_ranks: u64,
     /// The longest sequence; `None` for the longest that fits.
     stated: Option<Tokens>,
     lora: Option<options::LoraOptions>,
@@ -167,6 +169,9 @@ impl<'a> Start<'a> {
         rules.generated.extend(sharding::batch_buffers(model, scheduler.batched_tokens, dtype, release));
         rules.generated.extend(after_load::expert_workspaces(model, layout, card));
         rules.expert_padding = after_load::expert_padding(card);
+        if let ExpertRule::Whole { redundant, .. } = &mut rules.experts {
+            *redundant = parallel::redundant_experts(settings, model, layout)?;
+        }
         let fraction = match settings.memory_fraction {
             Some(fraction) => fraction,
             None => Fraction::new(era.budget.memory_fraction).map_err(|e| EngineError::Unknown(e.to_string()))?,
@@ -184,6 +189,7 @@ impl<'a> Start<'a> {
             settings,
             card,
             layout,
+            context_ranks: parallel::context_ranks(settings, model, layout)?,
             rules,
             era,
             dtype,
@@ -224,6 +230,7 @@ impl<'a> Start<'a> {
             capability: self.card.compute_capability,
         };
         KvLayout::new(model, self.layout, &(stage.layers.start..end), options, batched_tokens, self.release)
+            .with_context_ranks(self.context_ranks)
     }
 
     /// What comes with the weights: adapters' buffers and a draft.
@@ -339,6 +346,7 @@ impl<'a> Start<'a> {
         if let Draft::Unknown(why) = &self.draft {
             warnings.push(why.clone());
         }
+        warnings.extend(deepseek_v4::caveat(self.model));
         if options::switch(self.settings, "enable-sleep-mode") {
             warnings.push("asleep at level 1, vLLM keeps the weights in host memory".to_owned());
         }

@@ -13,6 +13,13 @@ pub fn is(model: &Model) -> bool {
     model.architecture == "DeepseekV4ForCausalLM"
 }
 
+/// What the plan does not know of such a model.
+pub fn caveat(model: &Model) -> Option<String> {
+    is(model).then(|| {
+        "the KV pool is counted by what tokens leave behind on average; vLLM's pages for compressed layers round it up".to_owned()
+    })
+}
+
 /// What the sinks are padded to.
 pub fn row_multiples(model: &Model) -> Vec<(Role, u64)> {
     if is(model) { vec![(Role::Sinks, PADDED_HEADS)] } else { Vec::new() }

@@ -25,6 +25,17 @@ const FORMER: &[Former] = &[Former {
     until: "0.10.2",
 }];
 
+/// Classes whose own code says how ranks divide them, and whether they had one of vLLM's before (`models/registry.py`,
+/// `_TRANSFORMERS_SUPPORTED_MODELS` of 0.11.2 and 0.25.1).
+const BORROWED: &[(&str, bool)] =
+    &[("SmolLM3ForCausalLM", false), ("GPTBigCodeForCausalLM", true), ("Starcoder2ForCausalLM", true)];
+
+/// Whether the modules are Transformers' own.
+fn is_borrowed(model: &Model, release: Release) -> bool {
+    let class = |(name, once): &(&str, bool)| *name == model.architecture && (!once || release.refuses_former_classes);
+    BORROWED.iter().any(class) || former(model, release).is_some()
+}
+
 fn former(model: &Model, release: Release) -> Option<&'static Former> {
     FORMER.iter().find(|former| release.without_former_classes && former.architecture == model.architecture)
 }
@@ -47,12 +58,14 @@ pub fn check(model: &Model, layout: Layout, release: Release) -> Result<(), Shar
 
 /// Entries of the token embedding that are built: those of the vocabulary, whatever the checkpoint has beyond.
 pub fn embedding_rows(model: &Model, release: Release) -> Option<u64> {
-    former(model, release).map(|_| model.vocab_size)
+    is_borrowed(model, release).then_some(model.vocab_size)
 }
 
 /// What is computed at load, where the class is Transformers' own.
 pub fn buffers(model: &Model, release: Release) -> Option<Vec<Generated>> {
-    former(model, release)?;
+    if !is_borrowed(model, release) {
+        return None;
+    }
     let frequencies = model.ropes.iter().map(|rope| Generated {
         name: format!("{}.rotary_emb.inv_freq", text_path(model)),
         instances: Instances::First,

@@ -20,6 +20,8 @@ pub struct KvLayout {
     group_size: u64,
     /// Bytes of one block.
     block: Bytes,
+    /// Ranks that share the tokens of a sequence, each with a part of what full and latent attention keep.
+    context_ranks: u64,
     /// `max_num_batched_tokens`: what a window needs beyond itself while a chunk is computed.
     batched_tokens: u64,
     release: Release,
@@ -71,7 +73,15 @@ impl KvLayout {
                 page: block,
                 groups: 1,
             });
-            return Self { groups, pool: first.into_iter().collect(), group_size: 1, block, batched_tokens, release };
+            return Self {
+                groups,
+                pool: first.into_iter().collect(),
+                group_size: 1,
+                block,
+                context_ranks: 1,
+                batched_tokens,
+                release,
+            };
         }
         let group_size = group_size(&kinds, release);
         let page = kinds.iter().map(|kind| kind.page_bytes).max().unwrap_or(Bytes::ZERO);
@@ -85,7 +95,13 @@ impl KvLayout {
                 PoolKind { cache: kind.cache, block_size, page, groups: ceil_div(kind.layers, group_size) }
             })
             .collect();
-        Self { groups, pool, group_size, block: page * group_size, batched_tokens, release }
+        Self { groups, pool, group_size, block: page * group_size, context_ranks: 1, batched_tokens, release }
+    }
+
+    /// The same pool where so many ranks share the tokens of a sequence (`--decode-context-parallel-size`).
+    #[must_use]
+    pub fn with_context_ranks(self, ranks: u64) -> Self {
+        Self { context_ranks: ranks.max(1), ..self }
     }
 
     /// Bytes of one block over the layers of a group: what the pool is counted in. Zero when no layer keeps anything.
@@ -132,7 +148,7 @@ impl KvLayout {
         let within = |seen: u64| ceil_div(seen.saturating_add(self.batched_tokens).min(length), block_size);
         match *cache {
             LayerCache::Full { .. } | LayerCache::Latent { .. } | LayerCache::Indexer { .. } => {
-                ceil_div(length, block_size)
+                ceil_div(length, block_size.saturating_mul(self.context_ranks))
             }
             // The window, and the chunk being computed; one more block because the window need not start at a block's start.
             LayerCache::Sliding { window, .. } => within(window.saturating_sub(1)).saturating_add(1),
@@ -170,7 +186,8 @@ impl KvLayout {
             _ => kind.block_size,
         };
         let smallest = self.pool.iter().map(block_size).min().unwrap_or(0);
-        blocks.checked_div(self.pool_groups()).unwrap_or(0).saturating_mul(smallest)
+        let tokens = blocks.checked_div(self.pool_groups()).unwrap_or(0).saturating_mul(smallest);
+        tokens.saturating_mul(self.context_ranks)
     }
 
     /// Sequences of `length` tokens that fit at once; `None` when nothing is kept.
@@ -184,7 +201,9 @@ impl KvLayout {
     #[must_use]
     pub fn tokens(&self, blocks: u64, length: u64) -> Option<u64> {
         match self.pool.as_slice() {
-            [only] if keeps_all(&only.cache) => Some(blocks.saturating_mul(only.block_size)),
+            [only] if keeps_all(&only.cache) => {
+                Some(blocks.saturating_mul(only.block_size).saturating_mul(self.context_ranks))
+            }
             _ => self.concurrency(blocks, length).map(|c| (c * length as f64) as u64),
         }
     }
@@ -194,7 +213,7 @@ impl KvLayout {
     pub fn bytes_per_token(&self) -> Option<Bytes> {
         match self.pool.as_slice() {
             [only] if only.block_size > 0 && !matches!(only.cache, LayerCache::State(_)) => {
-                Some(Bytes(self.block.0 / only.block_size))
+                Some(Bytes(self.block.0 / only.block_size.saturating_mul(self.context_ranks)))
             }
             _ => None,
         }

@@ -15,6 +15,7 @@ mod log;
 mod methods;
 mod options;
 mod pages;
+mod parallel;
 mod peaks;
 mod pool;
 pub mod refusals;

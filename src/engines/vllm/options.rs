@@ -31,7 +31,8 @@ pub enum Speculation {
     Draft(String),
 }
 
-fn raw<'a>(settings: &'a Settings, flag: &str) -> Option<&'a str> {
+/// A flag as it was typed.
+pub fn raw<'a>(settings: &'a Settings, flag: &str) -> Option<&'a str> {
     settings.engine_flags.get(flag).map(String::as_str)
 }
 
@@ -61,7 +62,10 @@ fn wrong(flag: &'static str, value: &str, expected: &str) -> EngineError {
 }
 
 /// A count; `default` when it is not set.
-fn count(settings: &Settings, flag: &'static str, default: u64, most: u64) -> Result<u64, EngineError> {
+///
+/// # Errors
+/// When it is no whole number up to `most`.
+pub fn count(settings: &Settings, flag: &'static str, default: u64, most: u64) -> Result<u64, EngineError> {
     let Some(text) = raw(settings, flag) else { return Ok(default) };
     let parsed = text.parse::<u64>().ok().filter(|n| *n <= most);
     parsed.ok_or_else(|| wrong(flag, text, &format!("must be a whole number up to {most}")))

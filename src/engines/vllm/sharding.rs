@@ -42,6 +42,7 @@ pub fn rules(
     Ok(ShardingRules {
         splits: vec![
             (Role::TokenEmbedding, Split::Vocabulary),
+            (Role::LayerEmbedding, Split::Vocabulary),
             (Role::LmHead, Split::Vocabulary),
             // SigLIP's positions go through the same class as tokens (`models/siglip.py`).
             (Role::PatchPositionEmbedding, Split::Vocabulary),
@@ -95,7 +96,7 @@ pub fn rules(
         expert_bytes: after_load::experts_in_bytes(model, layout),
         expert_padding: ExpertPadding::NONE,
         file_state: false,
-        experts: if layout.ep { ExpertRule::Whole { ways } } else { ExpertRule::Sliced { ways } },
+        experts: if layout.ep { ExpertRule::Whole { ways, redundant: 0 } } else { ExpertRule::Sliced { ways } },
         dtypes: dtypes(model, release),
         dtype,
         stages: stages::of_ranges(model, self::partition(model.layers, layout.pp, partition)?),
@@ -138,6 +139,10 @@ fn dtypes(model: &Model, release: Release) -> Vec<(Role, DType)> {
     let mut dtypes = vec![(Role::StateDecay, DType::F32), (Role::IndexerNorm, DType::F32)];
     if deepseek_v4::is(model) {
         dtypes.extend([(Role::Sinks, DType::F32), (Role::RouterTable, DType::I32)]);
+    }
+    // `layers/kda.py`, `KimiDeltaAttention.__init__`.
+    if architecture == "KimiLinearForCausalLM" {
+        dtypes.push((Role::StateConvolution, DType::F32));
     }
     if !BALANCE_AS_MODEL.contains(&architecture) {
         dtypes.push((Role::RouterBias, DType::F32));

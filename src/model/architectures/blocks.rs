@@ -251,7 +251,7 @@ pub fn dense_decoder(fields: &Fields<'_>, options: DenseOptions) -> Result<Model
 }
 
 /// Which layers see a window only: `layer_types` where the config lists them, else all layers when `sliding_window` is set and not
-/// switched off, for Qwen2 from layer `max_window_layers` on.
+/// switched off, for Qwen from layer `max_window_layers` on.
 pub fn sliding_or_full(
     text: &Fields<'_>,
     all: &IndexSet,
@@ -259,8 +259,9 @@ pub fn sliding_or_full(
 ) -> Result<Vec<CacheGroup>, ConfigError> {
     let full = |layers: IndexSet| CacheGroup { layers, cache: attention.full_cache() };
     let window = text.optional_u64(&["sliding_window"])?.filter(|w| *w > 0);
-    let Some(window) = window.filter(|_| text.get("use_sliding_window").is_none_or(|v| v.as_bool() != Some(false)))
-    else {
+    // Qwen's classes state a window and leave it unused unless told (`Qwen2Config`, `Qwen3Config`).
+    let used = text.bool_or("use_sliding_window", !text.model_name().starts_with("qwen"))?;
+    let Some(window) = window.filter(|_| used) else {
         return Ok(vec![full(all.clone())]);
     };
     let sliding = |layers: IndexSet| CacheGroup { layers, cache: attention.sliding_cache(window) };
@@ -279,5 +280,38 @@ pub fn sliding_or_full(
         let groups = [full(pick("full_attention")), sliding(pick("sliding_attention"))];
         return Ok(groups.into_iter().filter(|g| !g.layers.is_empty()).collect());
     }
-    Ok(vec![sliding(all.clone())])
+    // Of Qwen's layers those from `max_window_layers` on have the window.
+    let first = match text.model_name().starts_with("qwen") {
+        true => text.u64_or(&["max_window_layers"], 28)?,
+        false => 0,
+    };
+    let (early, late): (Vec<u32>, Vec<u32>) = all.iter().partition(|layer| u64::from(*layer) < first);
+    let groups = [full(IndexSet::from_indices(early)), sliding(IndexSet::from_indices(late))];
+    Ok(groups.into_iter().filter(|g| !g.layers.is_empty()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn windows(extra: &Value) -> Vec<(u64, Option<u64>)> {
+        let mut config = json!({"model_type": "qwen2", "num_attention_heads": 2, "sliding_window": 64});
+        config.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        let fields = Fields::new(&config).unwrap();
+        let attention = AttentionSizes { heads: 2, kv_heads: 1, head_width: 8 };
+        let groups = sliding_or_full(&fields, &IndexSet::range(0..6), attention).unwrap();
+        groups.iter().map(|g| (g.layers.len(), g.cache.window())).collect()
+    }
+
+    #[test]
+    fn a_window_counts_where_the_class_uses_it() {
+        assert_eq!(windows(&json!({})), [(6, None)]);
+        assert_eq!(windows(&json!({"use_sliding_window": true, "max_window_layers": 4})), [(4, None), (2, Some(64))]);
+        assert_eq!(windows(&json!({"use_sliding_window": true, "max_window_layers": 0})), [(6, Some(64))]);
+        assert_eq!(windows(&json!({"model_type": "mistral"})), [(6, Some(64))]);
+        let types = json!({"model_type": "mistral", "layer_types": ["full_attention", "sliding_attention",
+            "full_attention", "sliding_attention", "full_attention", "sliding_attention"]});
+        assert_eq!(windows(&types), [(3, None), (3, Some(64))]);
+    }
 }

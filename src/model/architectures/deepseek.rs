@@ -50,27 +50,71 @@ pub const DEEPSEEK_V32: Family = Family {
 pub const GLM_MOE_DSA: Family =
     Family { architectures: &["GlmMoeDsaForCausalLM"], model_types: &["glm_moe_dsa"], build: |fields| latent(fields) };
 
+/// Mistral 4: V2's attention, experts in every layer.
+pub const MISTRAL4: Family =
+    Family { architectures: &["Mistral4ForCausalLM"], model_types: &["mistral4"], build: |fields| latent(fields) };
+
+/// MiniCPM 3: latent attention whose keys and values engines unfold before they keep them, no experts.
+pub const MINICPM3: Family = Family {
+    architectures: &["MiniCPM3ForCausalLM"],
+    model_types: &["minicpm3"],
+    build: |fields| {
+        let mut model = latent(fields)?;
+        for group in &mut model.caches {
+            if let LayerCache::Latent { heads, key_width, .. } = group.cache {
+                // Values are padded to the width of keys (vLLM `models/minicpm3.py`, `MiniCPM3Attention.forward`).
+                group.cache = LayerCache::Full { kv_heads: heads, key_width, value_width: key_width };
+            }
+        }
+        Ok(model)
+    },
+};
+
+/// Kimi-VL: Moonlight with a tower for images.
+pub const KIMI_VL: Family = Family {
+    architectures: &["KimiVLForConditionalGeneration"],
+    model_types: &["kimi_vl"],
+    build: |fields| {
+        let model = latent(fields)?;
+        let none = no_fields();
+        let names = ["pre_norm", "linear_1", "linear_2"].map(|name| format!("multi_modal_projector.{name}"));
+        let tower = moon_vit(&vision_fields(fields, &none)?, model.hidden_size, false, names)?;
+        Ok(behind(model, tower))
+    },
+};
+
 /// Kimi K2.5 and later: Kimi K2 with a vision tower.
 pub const KIMI_K25: Family = Family {
     architectures: &["KimiK25ForConditionalGeneration"],
     model_types: &["kimi_k25"],
     build: |fields| {
-        let mut model = latent(fields)?;
-        let nest = |path: &str| format!("language_model.{path}");
-        for module in &mut model.modules {
-            module.path = nest(&module.path);
-            module.tied_to = module.tied_to.as_deref().map(nest);
-        }
+        let model = latent(fields)?;
         let none = no_fields();
-        let tower = moon_vit(&vision_fields(fields, &none)?, model.hidden_size)?;
-        model.modules.splice(0..0, tower);
-        Ok(model)
+        let names = ["pre_norm", "proj.0", "proj.2"].map(|name| format!("mm_projector.{name}"));
+        let tower = moon_vit(&vision_fields(fields, &none)?, model.hidden_size, true, names)?;
+        Ok(behind(model, tower))
     },
 };
 
+/// Puts a decoder below `language_model`, its tower before it.
+fn behind(mut model: Model, tower: Vec<Module>) -> Model {
+    let nest = |path: &str| format!("language_model.{path}");
+    for module in &mut model.modules {
+        module.path = nest(&module.path);
+        module.tied_to = module.tied_to.as_deref().map(nest);
+    }
+    model.modules.splice(0..0, tower);
+    model
+}
+
 /// Kimi's tower, of images and video: patches by a convolution, a table of positions that is stretched to the image, a projector that
 /// engines keep whole.
-fn moon_vit(vision: &Fields<'_>, text_width: u64) -> Result<Vec<Module>, ConfigError> {
+fn moon_vit(
+    vision: &Fields<'_>,
+    text_width: u64,
+    video: bool,
+    projector: [String; 3],
+) -> Result<Vec<Module>, ConfigError> {
     let width = vision.u64_or(&["vt_hidden_size", "hidden_size"], 1152)?;
     let intermediate = vision.u64_or(&["vt_intermediate_size", "intermediate_size"], 4304)?;
     let head_count = vision.u64_or(&["vt_num_attention_heads", "num_attention_heads"], 16)?;
@@ -83,8 +127,10 @@ fn moon_vit(vision: &Fields<'_>, text_width: u64) -> Result<Vec<Module>, ConfigE
     tower.patches("patch_embed.proj", vec![3, patch, patch], true);
     let positions = Kind::Tensors(vec![("weight".to_owned(), vec![rows, columns, width])]);
     tower.single("patch_embed.pos_emb", Role::TowerEmbedding, positions);
-    let moments = Buffer { name: "time_weight", dtype: DType::BF16, shape: vec![frames, 1, width] };
-    tower.buffer("patch_embed.pos_emb", moments);
+    if video {
+        let moments = Buffer { name: "time_weight", dtype: DType::BF16, shape: vec![frames, 1, width] };
+        tower.buffer("patch_embed.pos_emb", moments);
+    }
     tower.norm("norm0", WEIGHT_AND_BIAS);
     tower.norm("norm1", WEIGHT_AND_BIAS);
     let joint = Kind::Linear { input: width, output: attention.fused(), bias: true };
@@ -97,9 +143,10 @@ fn moon_vit(vision: &Fields<'_>, text_width: u64) -> Result<Vec<Module>, ConfigE
     let kernel = vision.numbers("merge_kernel_size")?;
     let merged = kernel.iter().copied().fold(width, u64::saturating_mul);
     let single = |path: &str, role, kind| module(path, Instances::First, Part::Vision, role, kind);
-    modules.push(single("mm_projector.pre_norm", Role::Norm, Kind::Vectors { width, names: WEIGHT_AND_BIAS }));
-    modules.push(single("mm_projector.proj.0", Role::Projector, matrix(merged, merged, true)));
-    modules.push(single("mm_projector.proj.2", Role::Projector, matrix(merged, text_width, true)));
+    let [pre_norm, first, last] = projector;
+    modules.push(single(&pre_norm, Role::Norm, Kind::Vectors { width, names: WEIGHT_AND_BIAS }));
+    modules.push(single(&first, Role::Projector, matrix(merged, merged, true)));
+    modules.push(single(&last, Role::Projector, matrix(merged, text_width, true)));
     Ok(modules)
 }
 
@@ -249,7 +296,7 @@ fn finish(
         // V2 and before balance by loss; from V3 on a bias does.
         let balanced = match text.optional_str("topk_method")? {
             Some(method) => method == "noaux_tc",
-            None => latent && text.model_name() != "deepseek_v2",
+            None => latent && !matches!(text.model_name(), "deepseek_v2" | "mistral4"),
         };
         if balanced {
             decoder.router_bias(&experts.layers, "mlp.gate", "e_score_correction_bias", experts.count);

@@ -151,3 +151,13 @@ pub const ORION: Family = Family {
         )
     },
 };
+
+/// MiniCPM 1, 2 and 4: embeddings, residuals and logits scaled, which costs no memory; embeddings tied.
+pub const MINICPM: Family = Family {
+    architectures: &["MiniCPMForCausalLM"],
+    model_types: &["minicpm"],
+    build: |fields| {
+        let bias = fields.text().bool_or("attention_bias", false)?;
+        dense_decoder(fields, DenseOptions { qkv_bias: bias, output_bias: bias, tied: true, ..DenseOptions::default() })
+    },
+};

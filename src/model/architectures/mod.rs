@@ -15,6 +15,7 @@ mod delta;
 mod exaone;
 mod falcon_h1;
 mod gemma;
+mod gemma3n;
 mod gemma4;
 mod generic;
 mod glm;
@@ -154,6 +155,11 @@ pub const FAMILIES: &[&Family] = &[
     &joined::COHERE_VISION,
     &joined::IDEFICS3,
     &joined::INTERNVL,
+    &gemma3n::GEMMA3N,
+    &llama_like::MINICPM,
+    &deepseek::MISTRAL4,
+    &deepseek::MINICPM3,
+    &deepseek::KIMI_VL,
     &dbrx::DBRX,
     &deepseek::DEEPSEEK,
     &deepseek::DEEPSEEK_V2,

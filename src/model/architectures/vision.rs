@@ -5,6 +5,7 @@ use super::super::{Instances, Kind, Model, Module, Part, Role};
 use super::Family;
 use super::blocks::{DenseOptions, dense_decoder};
 use super::decoder::{WEIGHT, module};
+use super::deepseek::MISTRAL4;
 use super::gemma::{Generation, gemma};
 use super::towers::{join, matrix, no_fields, pixtral, qwen2, qwen2_5, qwen3, siglip, vision_fields};
 
@@ -33,7 +34,7 @@ pub const QWEN3_VL: Family = Family {
 pub const GEMMA3_VISION: Family =
     Family { architectures: &["Gemma3ForConditionalGeneration"], model_types: &["gemma3"], build: gemma3 };
 
-/// Mistral Small 3.1 and later, and Pixtral in Transformers' form.
+/// Mistral Small 3.1 and later, Ministral 3, and Pixtral in Transformers' form.
 pub const MISTRAL3: Family =
     Family { architectures: &["Mistral3ForConditionalGeneration"], model_types: &["mistral3"], build: mistral3 };
 
@@ -74,9 +75,12 @@ fn gemma3(fields: &Fields<'_>) -> Result<Model, ConfigError> {
 }
 
 fn mistral3(fields: &Fields<'_>) -> Result<Model, ConfigError> {
-    let bias = fields.text().bool_or("attention_bias", false)?;
-    let options = DenseOptions { qkv_bias: bias, output_bias: bias, ..DenseOptions::default() };
-    let decoder = dense_decoder(fields, options)?;
+    let decoder = if fields.text().model_name() == "mistral4" {
+        (MISTRAL4.build)(fields)?
+    } else {
+        let bias = fields.text().bool_or("attention_bias", false)?;
+        dense_decoder(fields, DenseOptions { qkv_bias: bias, output_bias: bias, ..DenseOptions::default() })?
+    };
     let none = no_fields();
     let vision = vision_fields(fields, &none)?;
     let width = vision.u64_or(&["hidden_size"], 1024)?;

@@ -25,6 +25,7 @@ const RULES: &[Rule] = &[
     cap,
     own_ranks,
     other_processes,
+    no_context,
     second_runtime,
     by_stage,
     loading,
@@ -101,6 +102,11 @@ fn other_processes(context: &Context<'_>) -> Option<Judgement> {
     if numbers.is_short() == Some(false) {
         return None;
     }
+    // Nor would the block fit without them.
+    let requested = numbers.requested.unwrap_or_default();
+    if numbers.free.unwrap_or_default() + held < requested {
+        return None;
+    }
     let total = numbers.total?;
     let own = numbers.process.or(numbers.reserved())?;
     Some(
@@ -114,6 +120,20 @@ fn other_processes(context: &Context<'_>) -> Option<Judgement> {
         )
         .not(Cause::WeightsDoNotFit, format!("this process holds {own} only")),
     )
+}
+
+/// Not even a context could be made.
+fn no_context(context: &Context<'_>) -> Option<Judgement> {
+    let at_start = context.is_at(&[Stage::Startup]) && context.failure.signal == Signal::DriverOutOfMemory;
+    at_start.then(|| {
+        Judgement::new(
+            Cause::OtherProcessOnGpu,
+            Confidence::Medium,
+            "the first call to the card fails, before this process holds anything on it: others fill it",
+        )
+        .on(context.stage_event)
+        .not(Cause::WeightsDoNotFit, "nothing was loaded yet")
+    })
 }
 
 /// The same process holds most of the card outside of PyTorch.
@@ -142,6 +162,9 @@ fn by_stage(context: &Context<'_>) -> Option<Judgement> {
             (Cause::CudaGraphCapture, "the failure comes while CUDA graphs are captured, after the pool took its share")
         }
         Some(Stage::SamplerWarmup) => (Cause::SamplerWarmup, "the failure comes while the sampler is warmed up"),
+        Some(Stage::KvSizing) => (Cause::NoMemoryLeftForKv, "the failure comes while the KV pool is allocated"),
+        // Without a profile it is the request's own image.
+        Some(Stage::MultimodalProfiling) if context.facts.runs(&["transformers"]) => return None,
         Some(Stage::MultimodalProfiling) => (
             Cause::MultimodalProfiling,
             "the failure comes while the largest images are run through the vision encoder",
@@ -351,6 +374,10 @@ fn contradiction(context: &Context<'_>) -> Option<Judgement> {
 /// One tensor of a good part of the card.
 fn large_block(context: &Context<'_>) -> Option<Judgement> {
     let numbers = &context.allocation;
+    if numbers.requested.is_none() && context.is_at(PEAKS) {
+        let why = "the failure comes in a forward pass; the message holds no numbers";
+        return Some(Judgement::new(Cause::ActivationOrLogitsPeak, Confidence::Low, why).on(context.stage_event));
+    }
     let requested = numbers.requested?;
     let share = numbers.share_requested();
     let at_peak = context.is_at(PEAKS);

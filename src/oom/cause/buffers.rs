@@ -67,6 +67,7 @@ fn ggml(context: &Context<'_>) -> Judgement {
     let several = context.facts.cards.is_some_and(|cards| cards > 1) || device > 0.0;
     let others_fail = context.peers().any(|e| e.number("device").is_some_and(|d| (d - device).abs() > 0.5));
     let requested = context.allocation.requested.unwrap_or_default();
+    let size = if requested > Bytes::ZERO { format!(" {requested}") } else { " more than is free".to_owned() };
     let uneven = |why: String| {
         Judgement::new(Cause::UnevenSplitOrRankExtra, Confidence::Medium, why)
             .on(context.events.of(Signal::Offload).last())
@@ -82,7 +83,7 @@ fn ggml(context: &Context<'_>) -> Judgement {
         return Judgement::new(
             Cause::KvCacheTooSmallForMaxLen,
             Confidence::High,
-            format!("the cache of the whole context is {requested} on this card"),
+            format!("the cache of the whole context takes{size} on this card"),
         )
         .not(Cause::WeightsDoNotFit, "the weights were loaded before");
     }
@@ -96,7 +97,7 @@ fn ggml(context: &Context<'_>) -> Judgement {
         return Judgement::new(
             Cause::ComputeBuffer,
             Confidence::High,
-            format!("the buffers of the compute graph take {requested}{recovered}"),
+            format!("the buffers of the compute graph take{size}{recovered}"),
         )
         .on(context.events.of(Signal::PipelineCopies).last())
         .on(context.events.of(Signal::Offload).last())
@@ -106,7 +107,7 @@ fn ggml(context: &Context<'_>) -> Judgement {
         return Judgement::new(
             Cause::WeightsDoNotFit,
             Confidence::High,
-            format!("the weights of this card take {requested} in one buffer"),
+            format!("the weights of this card take{size} in one buffer"),
         )
         .not(Cause::KvCacheTooSmallForMaxLen, "the cache comes after the weights");
     }

@@ -113,7 +113,9 @@ fn from_frames<'a>(events: &'a Events, failure: &Event) -> Option<(Stage, &'a Ev
         Stage::Conversion,
         Stage::Weights,
         Stage::KvGrowth,
+        Stage::KvSizing,
     ])
+    .or_else(|| last(&[Stage::Startup]))
     .or_else(|| last(&[Stage::Serving]))
     .or_else(|| last(&[Stage::Forward]))
     .or_else(|| last(&[Stage::Profiling]))

@@ -17,8 +17,13 @@ pub(super) fn judge(context: &Context<'_>) -> Option<Judgement> {
         Signal::NotDivisible => {
             let ranks = failure.number("tensor_parallel_size").unwrap_or_default();
             let heads = failure.number("attention_heads").or_else(|| failure.number("size")).unwrap_or_default();
+            let why = if ranks < 1.0 || heads < 1.0 {
+                "a size of the model does not divide over the ranks".to_owned()
+            } else {
+                format!("{heads} does not divide by {ranks} ranks")
+            };
             Some(
-                Judgement::new(Cause::TpNotDivisible, Confidence::High, format!("{heads} does not divide by {ranks} ranks"))
+                Judgement::new(Cause::TpNotDivisible, Confidence::High, why)
                     .not(Cause::WeightsDoNotFit, "the engine stops before it allocates anything"),
             )
         }

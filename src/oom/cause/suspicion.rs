@@ -5,9 +5,11 @@ use crate::engines::Cause;
 use crate::oom::{Event, Events};
 use crate::profiles::oom::{Role, Signal, Stage};
 
+type Rule = fn(&Events) -> Option<(&Event, Judgement)>;
+
 /// The judgements on a log without a failure, each with the message it starts from; first the one that explains most.
 pub(in crate::oom) fn suspicions(events: &Events) -> Vec<(&Event, Judgement)> {
-    let rules: [fn(&Events) -> Option<(&Event, Judgement)>; 11] = [
+    let rules: [Rule; 11] = [
         negative_pool,
         multimodal,
         set_back,
@@ -35,7 +37,7 @@ fn went_on(events: &Events, after: &Event) -> bool {
 }
 
 /// The engine found less than nothing for its pool.
-fn negative_pool<'a>(events: &'a Events) -> Option<(&'a Event, Judgement)> {
+fn negative_pool(events: &Events) -> Option<(&Event, Judgement)> {
     let event = events.list.iter().find(|e| {
         let negative = |name: &str| e.number(name).is_some_and(|n| n <= 0.0);
         (e.signal == Signal::KvAvailable && negative("kv_available_gib"))
@@ -47,7 +49,7 @@ fn negative_pool<'a>(events: &'a Events) -> Option<(&'a Event, Judgement)> {
 }
 
 /// The profile with images began and ended in a traceback, or its worst case was warned of and nothing came after.
-fn multimodal<'a>(events: &'a Events) -> Option<(&'a Event, Judgement)> {
+fn multimodal(events: &Events) -> Option<(&Event, Judgement)> {
     let began = events
         .list
         .iter()
@@ -67,7 +69,7 @@ fn multimodal<'a>(events: &'a Events) -> Option<(&'a Event, Judgement)> {
 }
 
 /// Requests were set back.
-fn set_back<'a>(events: &'a Events) -> Option<(&'a Event, Judgement)> {
+fn set_back(events: &Events) -> Option<(&Event, Judgement)> {
     let event = events.of(Signal::KvPoolPressure).next()?;
     Some((
         event,
@@ -86,7 +88,7 @@ fn fill(event: &Event) -> Option<f64> {
 }
 
 /// The pool stays full with requests waiting.
-fn pool_full<'a>(events: &'a Events) -> Option<(&'a Event, Judgement)> {
+fn pool_full(events: &Events) -> Option<(&Event, Judgement)> {
     let full: Vec<&Event> = events
         .of(Signal::KvUsage)
         .filter(|e| fill(e).is_some_and(|f| f >= 0.9) && e.number("queue_req").is_some_and(|q| q >= 1.0))
@@ -115,7 +117,7 @@ fn pool_full<'a>(events: &'a Events) -> Option<(&'a Event, Judgement)> {
     ))
 }
 
-fn tactic<'a>(events: &'a Events) -> Option<(&'a Event, Judgement)> {
+fn tactic(events: &Events) -> Option<(&Event, Judgement)> {
     let event = events.of(Signal::TacticMemory).find(|e| {
         e.number("requested_mib").zip(e.number("available_mib")).is_some_and(|(asked, there)| asked > 1.5 * there)
     })?;
@@ -133,7 +135,7 @@ fn tactic<'a>(events: &'a Events) -> Option<(&'a Event, Judgement)> {
 }
 
 /// What is held while asleep grows from cycle to cycle.
-fn residue<'a>(events: &'a Events) -> Option<(&'a Event, Judgement)> {
+fn residue(events: &Events) -> Option<(&Event, Judgement)> {
     let cycles: Vec<(&Event, f64)> =
         events.of(Signal::SleepResidue).filter_map(|e| Some((e, e.number("residual_gib")?))).collect();
     let ((first, from), (last, to)) = (*cycles.first()?, *cycles.last()?);
@@ -144,7 +146,7 @@ fn residue<'a>(events: &'a Events) -> Option<(&'a Event, Judgement)> {
 }
 
 /// A process whose resident size only grows.
-fn resident<'a>(events: &'a Events) -> Option<(&'a Event, Judgement)> {
+fn resident(events: &Events) -> Option<(&Event, Judgement)> {
     let rows: Vec<&Event> = events.of(Signal::ResidentSize).collect();
     let first = rows.first()?;
     let same: Vec<(&Event, f64)> = rows
@@ -165,7 +167,7 @@ fn resident<'a>(events: &'a Events) -> Option<(&'a Event, Judgement)> {
 }
 
 /// The part that ollama leaves to the host about fills it.
-fn host_part<'a>(events: &'a Events) -> Option<(&'a Event, Judgement)> {
+fn host_part(events: &Events) -> Option<(&Event, Judgement)> {
     let offload = events.of(Signal::Offload).last()?;
     let host = events.of(Signal::HostMemory).last()?;
     let on_host = offload.number("required_full_gib")? - offload.number("required_gpu_gib")?;
@@ -180,7 +182,7 @@ fn host_part<'a>(events: &'a Events) -> Option<(&'a Event, Judgement)> {
 const ROOM_FOR_GRAPHS: f64 = 4.0;
 
 /// The last thing in the log is the begin of a capture.
-fn stopped_in_capture<'a>(events: &'a Events) -> Option<(&'a Event, Judgement)> {
+fn stopped_in_capture(events: &Events) -> Option<(&Event, Judgement)> {
     let event = events.list.iter().rev().find(|e| e.stage == Some(Stage::GraphCapture))?;
     if event.signal != Signal::GraphCaptureStarted || events.list.last() != Some(event) {
         return None;
@@ -205,9 +207,13 @@ fn stopped_in_capture<'a>(events: &'a Events) -> Option<(&'a Event, Judgement)> 
 fn cut_traceback(events: &Events) -> Option<&Event> {
     let frame = events.list.iter().rev().find(|e| e.role == Role::Frame)?;
     let last = events.last_text.get(frame.place.file)?;
-    let begins = |e: &&Event| matches!(e.signal, Signal::Traceback | Signal::WorkerException) && e.place < frame.place;
-    let traceback = events.list.iter().filter(begins).last()?;
-    (frame.place.line + 2 >= *last && frame.place.line - traceback.place.line < 200).then_some(frame)
+    let begins = |e: &&Event| {
+        matches!(e.signal, Signal::Traceback | Signal::WorkerException)
+            && e.place < frame.place
+            && e.place.file == frame.place.file
+    };
+    let traceback = events.list.iter().rfind(begins)?;
+    (frame.place.line + 2 >= *last && frame.place.line.saturating_sub(traceback.place.line) < 200).then_some(frame)
 }
 
 /// All weights were placed by an automatic split, and the first pass through them breaks off.

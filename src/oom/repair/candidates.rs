@@ -5,6 +5,8 @@ use super::{Cause, Context, Repair, RepairKind};
 use crate::engines::Knob;
 use crate::profiles::oom::{Signal, Stage};
 
+/// Largest degree that is tried as a divisor: logs may name any number.
+const LARGEST_DEGREE: u32 = 1024;
 /// The share from which on raising it is no repair.
 const HIGH_SHARE: f64 = 0.95;
 
@@ -379,6 +381,7 @@ fn neighbour(context: &Context<'_>) -> Vec<Repair> {
 }
 
 fn lower_share_to(context: &Context<'_>, to: f64) -> Repair {
+    let to = to.clamp(0.01, HIGH_SHARE);
     new(
         RepairKind::LowerShare,
         format!("{:.0} % of each card for the engine", to * 100.0),
@@ -503,9 +506,13 @@ fn host(context: &Context<'_>) -> Vec<Repair> {
 fn divisors(context: &Context<'_>) -> Vec<Repair> {
     let heads =
         context.failure.number("attention_heads").or_else(|| context.failure.number("size")).unwrap_or(0.0) as u64;
-    let ranks = context.failure.number("tensor_parallel_size").unwrap_or(0.0) as u32;
-    let fits: Vec<u32> = (1..=ranks.saturating_sub(1)).filter(|n| heads > 0 && heads % u64::from(*n) == 0).collect();
-    let best = fits.last().copied().unwrap_or(1);
+    let stated = context.failure.number("tensor_parallel_size").map(|n| n as u32);
+    let ranks = stated.or(context.facts.tensor_parallel).unwrap_or(2);
+    let fits: Vec<u32> = (1..=ranks.saturating_sub(1).min(LARGEST_DEGREE))
+        .filter(|n| heads > 0 && heads.is_multiple_of(u64::from(*n)))
+        .collect();
+    // Powers of two divide vocabularies and key/value heads too, more often than other divisors.
+    let best = fits.iter().rev().find(|n| n.is_power_of_two()).copied().unwrap_or(1);
     let all: Vec<String> = fits.iter().map(ToString::to_string).collect();
     vec![
         new(

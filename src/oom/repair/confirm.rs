@@ -1,12 +1,16 @@
 //! Planning again with a repair: only what then fits is confirmed.
 
-use super::{Cause, Context, Repair, RepairKind};
+use super::{Cause, Context, RejectedRepair, Repair, RepairKind};
 use crate::engines::{ContextLength, EngineError, Settings};
 use crate::planning::{PlanRequest, Planned, State, plan};
 use crate::units::Fraction;
 
 /// The repairs with what planning again says of each; those that planning found itself come first.
-pub(in crate::oom) fn confirmed(context: &Context<'_>, cause: Cause, list: Vec<Repair>) -> Vec<Repair> {
+pub(in crate::oom) fn confirmed(
+    context: &Context<'_>,
+    cause: Cause,
+    list: Vec<Repair>,
+) -> (Vec<Repair>, Vec<RejectedRepair>) {
     let Some(request) = &context.facts.request else {
         let reason = match (&context.facts.model.name, context.facts.model.model.is_some()) {
             (None, _) => "not planned again: the model is not known (`--model`)",
@@ -15,21 +19,25 @@ pub(in crate::oom) fn confirmed(context: &Context<'_>, cause: Cause, list: Vec<R
                 "not planned again: cards or engine are not known, or this engine's memory is not modelled (`--gpus`)"
             }
         };
-        return list.into_iter().map(|r| Repair { reason: Some(reason.to_owned()), ..r }).collect();
+        return (unconfirmed(list, reason), Vec::new());
     };
     let request = rebuilt(context, request);
     match plan(&request) {
         Ok(base) if base.verdict.state == State::Fits && cause != Cause::OtherProcessOnGpu => {
             // The plan does not show the failure: what it says of a change would prove nothing.
             let reason = "the plan fits without it, so that it cannot show what the change would do";
-            list.into_iter().map(|r| Repair { reason: Some(reason.to_owned()), ..r }).collect()
+            (unconfirmed(list, reason), Vec::new())
         }
         Ok(base) => merged(context, &request, &base, list),
         Err(EngineError::Refused { .. } | EngineError::TooFewCards { .. }) => {
-            list.into_iter().map(|r| tried(context, &request, r)).collect()
+            (list.into_iter().map(|r| tried(context, &request, r)).collect(), Vec::new())
         }
-        Err(error) => list.into_iter().map(|r| Repair { reason: Some(error.to_string()), ..r }).collect(),
+        Err(error) => (unconfirmed(list, &error.to_string()), Vec::new()),
     }
+}
+
+fn unconfirmed(list: Vec<Repair>, reason: &str) -> Vec<Repair> {
+    list.into_iter().map(|repair| Repair { reason: Some(reason.to_owned()), ..repair }).collect()
 }
 
 /// The request with what the log states: others on the cards, the share, the length.
@@ -57,12 +65,17 @@ fn rebuilt(context: &Context<'_>, request: &PlanRequest) -> PlanRequest {
 }
 
 /// What planning found, in the order of the cause's own candidates; further findings after the confirmed ones.
-fn merged(context: &Context<'_>, request: &PlanRequest, base: &Planned, list: Vec<Repair>) -> Vec<Repair> {
+fn merged(
+    context: &Context<'_>,
+    request: &PlanRequest,
+    base: &Planned,
+    list: Vec<Repair>,
+) -> (Vec<Repair>, Vec<RejectedRepair>) {
     let mut found: Vec<Repair> = base
         .advice
         .iter()
         .map(|advice| Repair {
-            kind: kind_of(&advice.flags),
+            kind: kind_of(&advice.flags, request),
             change: advice.change.clone(),
             flags: advice.flags.clone(),
             price: advice.price.clone(),
@@ -73,25 +86,41 @@ fn merged(context: &Context<'_>, request: &PlanRequest, base: &Planned, list: Ve
             command: command(context, &advice.flags),
         })
         .collect();
-    let mut rest = Vec::new();
-    let mut ordered = Vec::new();
-    for candidate in list {
-        match found.iter().position(|f| f.kind == candidate.kind) {
-            Some(place) => ordered.push(found.remove(place)),
-            None => rest.push(tried(context, request, candidate)),
+    let mut first = Vec::new();
+    let (mut ordered, mut open) = (Vec::new(), Vec::new());
+    for (place, candidate) in list.into_iter().enumerate() {
+        let same = |f: &Repair| f.kind == candidate.kind || (!candidate.flags.is_empty() && f.flags == candidate.flags);
+        match found.iter().position(same) {
+            Some(at) => ordered.push(found.remove(at)),
+            // What the cause calls for stays in front though no plan can confirm it: freeing a card is no setting.
+            None if settings(&candidate, request).is_none() && place == 0 => {
+                first.push(tried(context, request, candidate))
+            }
+            None => open.push(tried(context, request, candidate)),
         }
     }
-    let (confirmed, open): (Vec<_>, Vec<_>) = rest.into_iter().partition(|r| r.confirmed);
-    // What the cause calls for stays in front even where no plan can confirm it: freeing a card is no setting.
-    let (free, open): (Vec<_>, Vec<_>) = open.into_iter().partition(|r| settings(r, request).is_none());
+    let (confirmed, open): (Vec<_>, Vec<_>) = open.into_iter().partition(|r| r.confirmed);
+    let (settable, free): (Vec<_>, Vec<_>) = open.into_iter().partition(|r| settings(r, request).is_some());
     ordered.extend(confirmed);
-    let mut all = if ordered.is_empty() { free.clone() } else { Vec::new() };
-    let late = if ordered.is_empty() { Vec::new() } else { free };
+    // Planned again and found wanting: no repair, but worth saying.
+    let rejected = settable
+        .into_iter()
+        .map(|r| RejectedRepair {
+            change: if r.flags.is_empty() { r.change } else { r.flags.join(" ") },
+            why: r.reason.unwrap_or_else(|| "planned again, it does not fit".to_owned()),
+        })
+        .collect();
+    let mut all = first;
     all.extend(ordered);
     all.extend(found);
-    all.extend(late);
-    all.extend(open.into_iter().filter(|r| r.reason.is_none()));
-    all
+    all.extend(free);
+    let mut seen: Vec<Vec<String>> = Vec::new();
+    all.retain(|r| {
+        let fresh = r.flags.is_empty() || !seen.contains(&r.flags);
+        seen.push(r.flags.clone());
+        fresh
+    });
+    (all, rejected)
 }
 
 /// A repair with the answer of planning again; changes that are no setting stay unconfirmed.
@@ -143,7 +172,7 @@ fn settings(repair: &Repair, request: &PlanRequest) -> Option<Settings> {
 }
 
 /// What flags that planning spelt change.
-fn kind_of(flags: &[String]) -> RepairKind {
+fn kind_of(flags: &[String], request: &PlanRequest) -> RepairKind {
     let first = flags.first().map(String::as_str).unwrap_or_default();
     let kinds = [
         ("tensor-parallel", RepairKind::TensorParallel),
@@ -157,7 +186,13 @@ fn kind_of(flags: &[String]) -> RepairKind {
         ("device_map", RepairKind::DeviceMap),
         ("max_memory", RepairKind::Rebalance),
     ];
-    kinds.iter().find(|(word, _)| first.contains(word)).map_or(RepairKind::Rebalance, |(_, kind)| *kind)
+    let kind = kinds.iter().find(|(word, _)| first.contains(word)).map_or(RepairKind::Rebalance, |(_, kind)| *kind);
+    let to = first.split_once(' ').and_then(|(_, value)| value.parse::<f64>().ok());
+    let now = request.settings.memory_fraction.map(|fraction| fraction.get());
+    match (kind, to.zip(now)) {
+        (RepairKind::RaiseShare, Some((to, now))) if to < now => RepairKind::LowerShare,
+        (kind, _) => kind,
+    }
 }
 
 /// The command with the flags of a repair.

@@ -131,7 +131,9 @@ const SHOWN: usize = 5;
 
 /// The repairs of a cause, the best first, and the popular remedies that do not help.
 pub(super) fn repairs(context: &Context<'_>, cause: Cause) -> (Vec<Repair>, Vec<RejectedRepair>) {
-    let mut list = confirmed(context, cause, candidates(context, cause));
+    let (mut list, mut found_wanting) = confirmed(context, cause, candidates(context, cause));
     list.truncate(SHOWN);
-    (list, rejected(context, cause))
+    let mut popular = rejected(context, cause);
+    popular.append(&mut found_wanting);
+    (list, popular)
 }

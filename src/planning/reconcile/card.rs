@@ -1,6 +1,7 @@
 //! One card: what the plan predicts of each thing that a load creates, against how the card's memory grew when it was created.
 
 use super::{Exercise, Reconciled, slack};
+use crate::hardware::CardState;
 use crate::units::{Bytes, Fraction};
 
 /// What a card showed at the end of one step of a load.
@@ -95,7 +96,10 @@ impl CardPrediction {
         let weights = steps.context.grown(&steps.weights);
         let mut lines = vec![line(Reconciled::WEIGHTS, self.weights, weights, Exercise::Observed, self.arenas)];
         match (self.bare_context, self.engine_context) {
-            (Some(bare), _) => lines.push(line("bare context", bare, context, Exercise::Observed, 4)),
+            (Some(bare), _) => {
+                let line = line("bare context", bare, context, Exercise::Observed, 1);
+                lines.push(Reconciled { tolerance: line.tolerance.max(CardState::OWN_USE), ..line });
+            }
             // Kernels that only an engine loads are part of the plan's figure.
             (None, Some(planned)) => lines.push(line("context", planned, context, Exercise::NotExercised, 1)),
             (None, None) => {}
@@ -121,8 +125,8 @@ impl CardPrediction {
         if let (Some(before), Some(peak)) = (steps.before.nvml, steps.peak.nvml) {
             let explained: Option<Bytes> = parts.into_iter().sum();
             let rest = explained.map(|explained| peak.saturating_sub(before + explained));
-            // Nothing is predicted of it; what counts is its size beside all that was created.
-            let slack = slack(self.created(), share, self.kv_allocations + self.arenas);
+            // Nothing is predicted of it; what counts is its size beside all that was created, and beside what a card uses for itself.
+            let slack = slack(self.created(), share, self.kv_allocations + self.arenas).max(CardState::OWN_USE);
             let rest =
                 Reconciled { tolerance: slack, ..line(Reconciled::REST, Bytes::ZERO, rest, Exercise::Observed, 1) };
             lines.push(rest);

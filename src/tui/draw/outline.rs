@@ -62,7 +62,7 @@ mod tests {
     fn parts_stand_where_the_bar_has_them() {
         let parts = [(Part::Weights, 20), (Part::Kv, 10), (Part::Context, 1)];
         assert_eq!(text(&parts, 40, 40), "└weights 20.0───────┴KV 10.0──┘");
-        assert_eq!(text(&parts, 40, 12), "└─────┴─┘");
+        assert_eq!(text(&parts, 40, 12), "└────┴KV┘");
         assert_eq!(text(&[], 40, 12), "");
     }
 

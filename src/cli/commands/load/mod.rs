@@ -218,7 +218,13 @@ pub fn run(args: &LoadArgs, output: &mut Output) -> Result<Exit, Problem> {
 fn stop_by_signal() -> Arc<AtomicBool> {
     let cancel = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        // Without the handler a signal ends the program at once, and the driver frees what it held.
+        // Without the handlers a signal ends the program at once, and the driver frees what it held. A second signal does so too: a driver
+        // that hangs must not hold whoever waits for it.
+        let _ = signal_hook::flag::register_conditional_shutdown(
+            signal,
+            Exit::CannotTell.code().into(),
+            Arc::clone(&cancel),
+        );
         let _ = signal_hook::flag::register(signal, Arc::clone(&cancel));
     }
     cancel

@@ -3,6 +3,7 @@
 use super::cards::Backend;
 use super::nvml::{CardReading, Nvml};
 use crate::engines::Component;
+use crate::hardware::MemoryState;
 use crate::loader::device::DeviceKind;
 use crate::loader::{DeviceOutcome, LoadFailure, LoadOutcome, Phase, Verification};
 use crate::placement::{Placement, With};
@@ -151,9 +152,14 @@ impl Loaded<'_> {
     /// What all accounts showed of a card at the end of a step.
     fn seen(&self, device: &DeviceOutcome, phase: Phase) -> Seen {
         let nvml = self.nvml.card(phase, device.identity.uuid).ok();
+        // A driver that does not tell the reserved part apart counts it as used.
+        let used = |memory: MemoryState| match memory.cuda_total() {
+            Some(_) => memory.used,
+            None => memory.used.saturating_sub(memory.total.saturating_sub(device.identity.total)),
+        };
         Seen {
             driver: device.at(phase).map(|memory| memory.used()),
-            nvml: nvml.as_ref().and_then(|card| card.memory.ok()).map(|memory| memory.used),
+            nvml: nvml.as_ref().and_then(|card| card.memory.ok()).map(used),
             own: nvml.and_then(|card| card.own.ok()),
         }
     }

@@ -19,7 +19,7 @@ use crate::units::{ByteDelta, Bytes, DType};
 pub use attention_scales::loaded_scales;
 pub use chosen::as_chosen;
 pub use experts::{expert_workspaces, experts_in_bytes, floors_groups};
-pub use mxfp4::expert_padding;
+pub use mxfp4::{expert_padding, with_the_fallback};
 
 /// Signed changes between the constructed tensors and those that stay resident.
 #[must_use]

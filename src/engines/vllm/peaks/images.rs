@@ -16,8 +16,8 @@ impl Run<'_> {
     /// Peak of the vision tower over the dummy images of the profiling run; `None` where the model's largest image is not known.
     ///
     /// A patch holds two rows of hidden state and what one rank's heads work on (queries, keys and values, copies of the first two and, where
-    /// positions are rotated, three rows in float32), or four rows and the feed-forward rows; beside it are the pixels and the rows that the
-    /// text model takes over.
+    /// positions are rotated, three rows in float32), or four rows and the feed-forward rows; beside it are the pixels, rows kept from inner
+    /// layers, and the rows that the text model takes over.
     pub(super) fn image_pass(&self, whole_prompts: bool) -> Option<(Bytes, Formula)> {
         let item = largest(&self.model.architecture)?;
         let tower = self.tower()?;
@@ -27,7 +27,8 @@ impl Run<'_> {
         let heads = h.saturating_mul(5 * b).saturating_add(rotated) / self.tower_ways();
         let attention = h.saturating_mul(2 * b).saturating_add(heads);
         let feed_forward = h.saturating_mul(4 * b).saturating_add(tower.feed_forward.saturating_mul(b));
-        let each = attention.max(feed_forward).saturating_add(item.inputs.saturating_mul(b));
+        let beside = item.inputs.saturating_add(item.kept.saturating_mul(h)).saturating_mul(b);
+        let each = attention.max(feed_forward).saturating_add(beside);
         let patches = items.saturating_mul(item.patches);
         let outputs = self.dtype.size(items.saturating_mul(item.tokens).saturating_mul(self.model.hidden_size));
         let formula = Formula::with(
