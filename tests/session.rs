@@ -195,6 +195,21 @@ fn a_signal_leaves_the_terminal_as_it_was() {
     terminal.wait_for(&["typed"]);
 }
 
+#[test]
+fn a_command_is_followed_to_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let machine = machine(folder.path());
+    let command = "run --tui -- sh -c 'for n in 1 2 3 4 5 6 7 8; do echo said $n; sleep 0.2; done; exit 3'";
+    let Some(terminal) = Terminal::start_with("run", &environment(&machine), command) else { return };
+    terminal.wait_for(&["shardfit run", "running", "A10", "said 2"]);
+    terminal.keys("q");
+    terminal.wait_for(&["end the command?"]);
+    terminal.keys("n");
+    terminal.wait_for(&["said 5"]);
+    let after = terminal.wait_for(&["ended with 3"]);
+    assert!(!after.contains("running"), "{after}");
+}
+
 /// Run by the test below in a terminal of its own.
 #[test]
 #[ignore = "paints on the terminal and fails on purpose"]

@@ -6,6 +6,7 @@
 
 mod action;
 pub mod draw;
+pub mod follow;
 mod layout;
 pub mod load;
 mod playback;

@@ -1,17 +1,18 @@
 //! `shardfit run`
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 
 use super::diagnose::{Known, KnownFlags, patterns};
+use super::run_screen::watch_on_screen;
 use crate::cli::args::DeploymentFlags;
 use crate::cli::{Exit, Output, Problem, resolve};
-use crate::engines::command_line::read_words;
-use crate::monitor::Interval;
+use crate::engines::command_line::{read_words, without_secrets};
+use crate::monitor::{Expectation, Interval};
 use crate::oom::Scanner;
 use crate::planning::{self, State};
 use crate::probe::{NvmlProbe, Probe, Wanted};
@@ -39,6 +40,9 @@ pub struct RunArgs {
     /// Say so when for this many seconds nothing is printed and no memory moves; 0 for never
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     pub quiet_after: u64,
+    /// Show cards, plan and output on the whole terminal
+    #[arg(long)]
+    pub tui: bool,
     /// Write what was planned and what happened to this file
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
@@ -85,14 +89,19 @@ pub fn run(args: &RunArgs, output: &mut Output) -> Result<Exit, Problem> {
         interval: args.interval,
         quiet: (args.quiet_after > 0).then(|| Duration::from_secs(args.quiet_after)),
     };
-    let outcome = watch(child, sinks, probe, options, &mut |notice| match notice {
-        Notice::Quiet(time) => output.talk(&format!(
-            "shardfit: for {} s nothing was printed and no card's memory moved: the command may hang",
-            time.as_secs()
-        )),
-        Notice::Blind(why) => output.talk(&format!("shardfit: the cards cannot be read: {why}")),
-    })
-    .map_err(|error| Problem::cannot_tell(format!("the command cannot be watched: {error}")))?;
+    let watched = if args.tui && io::stdout().is_terminal() {
+        let expectation = plan.as_ref().ok().map(|plan| Expectation::of(&plan.report));
+        watch_on_screen(child, without_secrets(words.iter().map(String::as_str)).join(" "), probe, options, expectation)
+    } else {
+        watch(child, sinks, probe, options, &mut |notice| match notice {
+            Notice::Quiet(time) => output.talk(&format!(
+                "shardfit: for {} s nothing was printed and no card's memory moved: the command may hang",
+                time.as_secs()
+            )),
+            Notice::Blind(why) => output.talk(&format!("shardfit: the cards cannot be read: {why}")),
+        })
+    };
+    let outcome = watched.map_err(|error| Problem::cannot_tell(format!("the command cannot be watched: {error}")))?;
     save(args, &words, plan, Some(&outcome), blind, output)?;
     Ok(Exit::Child(outcome.ended.shell_code()))
 }
