@@ -189,6 +189,8 @@ pub struct RepairReport {
 /// A plan with a repair.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PredictedRepair {
+    /// `fits` or `tight`.
+    pub state: String,
     /// Least headroom of any card.
     pub headroom_bytes: Bytes,
 }
@@ -310,7 +312,10 @@ fn repair(repair: &Repair) -> RepairReport {
         change: repair.change.clone(),
         flags: repair.flags.clone(),
         confirmed: repair.confirmed,
-        predicted: repair.headroom.map(|headroom_bytes| PredictedRepair { headroom_bytes }),
+        predicted: repair.headroom.map(|headroom_bytes| PredictedRepair {
+            state: if repair.is_tight { "tight" } else { "fits" }.to_owned(),
+            headroom_bytes,
+        }),
         price: repair.price.clone(),
         reason: repair.reason.clone(),
         command: repair.command.clone(),
