@@ -2,6 +2,7 @@
 
 mod candidates;
 mod confirm;
+mod moves;
 mod rejected;
 mod words;
 
