@@ -189,9 +189,9 @@ pub struct RepairReport {
 /// A plan with a repair.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PredictedRepair {
-    /// `fits`, or `tight` where it does at the expected demand alone.
+    /// `fits` or `tight`.
     pub state: String,
-    /// Least headroom of any card at high demand.
+    /// Least headroom of any card.
     pub headroom_bytes: Bytes,
 }
 
@@ -313,8 +313,7 @@ fn repair(repair: &Repair) -> RepairReport {
         flags: repair.flags.clone(),
         confirmed: repair.confirmed,
         predicted: repair.headroom.map(|headroom_bytes| PredictedRepair {
-            // Only what does not fit at high demand has nothing to spare there.
-            state: if headroom_bytes > Bytes::ZERO { "fits" } else { "tight" }.to_owned(),
+            state: if repair.is_tight { "tight" } else { "fits" }.to_owned(),
             headroom_bytes,
         }),
         price: repair.price.clone(),

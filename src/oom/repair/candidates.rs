@@ -1,20 +1,17 @@
 //! What is worth trying for each cause, the most likely first, with values from the log where it states them.
 
-use super::words::{batch, layers, spell};
+use super::moves::{
+    HIGH_SHARE, allocator_variable, device_map, eager, engine, fewer_layers, fewer_sequences, fewer_sequences_to,
+    is_ggml, lower_context, lower_share, lower_share_to, more_cards, new, quantise, raise_share, readable, share,
+    sixteen_bit, smaller_batch, smaller_batch_of_engine, smaller_cache, tensor_parallel,
+};
+use super::words::{batch, spell};
 use super::{Cause, Context, Repair, RepairKind};
 use crate::engines::Knob;
 use crate::profiles::oom::{Signal, Stage};
 
 /// Largest degree that is tried as a divisor: logs may name any number.
 const LARGEST_DEGREE: u32 = 1024;
-/// The share from which on raising it is no repair.
-const HIGH_SHARE: f64 = 0.95;
-
-/// A shorter form for the many small constructions below.
-fn new(kind: RepairKind, change: impl Into<String>, price: &str) -> Repair {
-    Repair::new(kind, change, price)
-}
-
 /// The repairs of a cause, not yet confirmed.
 pub(in crate::oom) fn candidates(context: &Context<'_>, cause: Cause) -> Vec<Repair> {
     let list = match cause {
@@ -85,131 +82,6 @@ fn dedup(list: Vec<Repair>) -> Vec<Repair> {
     kept
 }
 
-fn engine<'a>(context: &'a Context<'_>) -> Option<&'a str> {
-    context.facts.engine.as_deref()
-}
-
-fn allocator_variable(context: &Context<'_>) -> String {
-    let text = &context.failure.text;
-    let name = if text.contains("PYTORCH_ALLOC_CONF") {
-        "PYTORCH_ALLOC_CONF"
-    } else if text.contains("HIP out of memory") {
-        "PYTORCH_HIP_ALLOC_CONF"
-    } else {
-        "PYTORCH_CUDA_ALLOC_CONF"
-    };
-    format!("{name}=expandable_segments:True")
-}
-
-fn share(context: &Context<'_>) -> Option<f64> {
-    context.facts.memory_share.filter(|s| (0.0..=1.0).contains(s))
-}
-
-fn raise_share(context: &Context<'_>, to: f64) -> Repair {
-    let value = format!("{to:.2}");
-    new(
-        RepairKind::RaiseShare,
-        format!("{:.0} % of each card for the engine", to * 100.0),
-        "less room for what lies outside the budget",
-    )
-    .with(spell(engine(context), Knob::MemoryFraction, &value))
-}
-
-fn lower_share(context: &Context<'_>) -> Repair {
-    let now = share(context).unwrap_or(0.9);
-    let value = (now - 0.05).clamp(0.1, 0.9);
-    new(RepairKind::LowerShare, format!("{:.0} % of each card for the engine", value * 100.0), "a smaller KV cache")
-        .with(spell(engine(context), Knob::MemoryFraction, &format!("{value:.2}")))
-}
-
-fn lower_context(context: &Context<'_>, to: Option<u64>) -> Repair {
-    let change = to.map_or_else(|| "shorter sequences".to_owned(), |l| format!("sequences of at most {l} tokens"));
-    new(RepairKind::LowerContext, change, "longer requests are refused")
-        .with(to.and_then(|l| spell(engine(context), Knob::ContextLength, &l.to_string())))
-}
-
-fn fewer_sequences(context: &Context<'_>) -> Repair {
-    let now =
-        context.events.number("dummy_requests").or_else(|| context.events.number("max_num_seqs")).unwrap_or(256.0);
-    fewer_sequences_to(context, if now > 256.0 { 64 } else { ((now / 4.0) as u64).max(8) })
-}
-
-fn fewer_sequences_to(context: &Context<'_>, to: u64) -> Repair {
-    new(RepairKind::FewerSequences, format!("at most {to} sequences at once"), "less throughput under load")
-        .with(spell(engine(context), Knob::Sequences, &to.to_string()))
-}
-
-fn smaller_batch(context: &Context<'_>) -> Repair {
-    new(RepairKind::SmallerBatch, "smaller batches and prefill chunks", "slower prefill")
-        .with(batch(engine(context)).map(str::to_owned))
-}
-
-fn smaller_cache(context: &Context<'_>) -> Repair {
-    new(RepairKind::SmallerCacheType, "KV cache in 8 bits", "some accuracy; the model should be checked with it")
-        .with(spell(engine(context), Knob::CacheType, "fp8"))
-}
-
-fn eager(context: &Context<'_>) -> Repair {
-    new(RepairKind::FewerGraphs, "no CUDA graphs", "slower decoding").with(spell(engine(context), Knob::Eager, ""))
-}
-
-fn quantise(context: &Context<'_>) -> Repair {
-    let change = if context.facts.model.is_quantised() {
-        "a checkpoint in fewer bits"
-    } else {
-        "a 4-bit or 8-bit checkpoint of the model"
-    };
-    new(RepairKind::Quantise, change, "some accuracy")
-}
-
-fn sixteen_bit() -> Repair {
-    new(RepairKind::SixteenBit, "weights in 16 bits, as the checkpoint stores them", "none")
-        .with(Some("torch_dtype=\"auto\"".to_owned()))
-}
-
-/// The largest degree that the cards and the heads allow.
-fn tensor_parallel(context: &Context<'_>) -> Repair {
-    let cards = context.facts.cards.unwrap_or(0);
-    let heads = context.facts.model.model.as_ref().map(|m| m.attention_heads);
-    let divides = |n: &u32| heads.is_none_or(|h| h % u64::from(*n) == 0);
-    let degree = (2..=cards).rev().filter(|n| heads.is_some() || n.is_power_of_two()).find(divides);
-    match degree.filter(|d| *d > context.facts.tensor_parallel.unwrap_or(1)) {
-        Some(degree) => new(
-            RepairKind::TensorParallel,
-            format!("tensor parallel over {degree} cards"),
-            "communication between the cards",
-        )
-        .with(spell(engine(context), Knob::TensorParallel, &degree.to_string())),
-        None => more_cards(),
-    }
-}
-
-fn more_cards() -> Repair {
-    new(RepairKind::MoreCards, "more cards, or larger ones", "cards")
-}
-
-fn device_map() -> Repair {
-    new(
-        RepairKind::DeviceMap,
-        "spread the model over the cards, and do not move it afterwards: no `.cuda()`, no `.to(device)`",
-        "the cards work in turn",
-    )
-    .with(Some("device_map=\"auto\"".to_owned()))
-}
-
-fn fewer_layers(context: &Context<'_>) -> Repair {
-    let now = context.events.number("layers_offload").filter(|n| *n > 4.0);
-    let flag = layers(engine(context)).map(|flag| match now {
-        Some(now) => format!("{flag} {:.0}", now * 0.9),
-        None => flag.to_owned(),
-    });
-    new(RepairKind::FewerLayers, "fewer layers on the cards, the rest on the host", "slower").with(flag)
-}
-
-fn is_ggml(context: &Context<'_>) -> bool {
-    context.facts.runs(&["llama.cpp", "ollama"])
-}
-
 fn weights(context: &Context<'_>) -> Vec<Repair> {
     let mut list = Vec::new();
     if is_ggml(context) {
@@ -264,16 +136,6 @@ fn too_long(context: &Context<'_>) -> Vec<Repair> {
         list.push(fewer_layers(context));
     }
     list
-}
-
-/// A length that reads well and is not longer.
-fn readable(length: u64) -> u64 {
-    let step = match length {
-        8192.. => 1024,
-        1024.. => 128,
-        _ => 16,
-    };
-    (length / step * step).max(1)
 }
 
 fn nothing_left(context: &Context<'_>) -> Vec<Repair> {
@@ -378,16 +240,6 @@ fn neighbour(context: &Context<'_>) -> Vec<Repair> {
             list
         }
     }
-}
-
-fn lower_share_to(context: &Context<'_>, to: f64) -> Repair {
-    let to = to.clamp(0.01, HIGH_SHARE);
-    new(
-        RepairKind::LowerShare,
-        format!("{:.0} % of each card for the engine", to * 100.0),
-        "a smaller KV cache, and it must hold the weights",
-    )
-    .with(spell(engine(context).or(Some("vllm")), Knob::MemoryFraction, &format!("{to:.2}")))
 }
 
 fn uneven(context: &Context<'_>) -> Vec<Repair> {
@@ -560,11 +412,6 @@ fn pool(context: &Context<'_>) -> Vec<Repair> {
     }
     list.extend([smaller_cache(context), tensor_parallel(context)]);
     list
-}
-
-fn smaller_batch_of_engine(context: &Context<'_>) -> Repair {
-    new(RepairKind::FewerSequences, "an engine built for fewer sequences at once", "less throughput under load")
-        .with(spell(engine(context), Knob::Sequences, "64"))
 }
 
 fn workspace(context: &Context<'_>) -> Vec<Repair> {

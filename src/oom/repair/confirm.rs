@@ -80,8 +80,8 @@ fn merged(
             flags: advice.flags.clone(),
             price: advice.price.clone(),
             confirmed: true,
-            reason: (advice.state == State::Tight)
-                .then(|| "tight: it fits at the expected demand, not at the high one".to_owned()),
+            reason: None,
+            is_tight: advice.state == State::Tight,
             headroom: Some(advice.headroom),
             command: command(context, &advice.flags),
         })
@@ -136,7 +136,14 @@ fn tried(context: &Context<'_>, request: &PlanRequest, repair: Repair) -> Repair
                 let card = changed.fleet.cards.get(rank.card)?;
                 Some(card.capacity.saturating_sub(rank.top(crate::engines::Demand::High)))
             });
-            Repair { confirmed: true, headroom: headroom.min(), command: command(context, &repair.flags), ..repair }
+            let is_tight = planned.verdict.state == State::Tight;
+            Repair {
+                confirmed: true,
+                is_tight,
+                headroom: headroom.min(),
+                command: command(context, &repair.flags),
+                ..repair
+            }
         }
         Ok(planned) => {
             Repair { reason: Some(format!("planned again, it still {}", planned.verdict.message)), ..repair }

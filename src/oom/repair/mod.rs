@@ -2,6 +2,7 @@
 
 mod candidates;
 mod confirm;
+mod moves;
 mod rejected;
 mod words;
 
@@ -91,6 +92,8 @@ pub struct Repair {
     pub confirmed: bool,
     /// Why it is not confirmed.
     pub reason: Option<String>,
+    /// Whether it then fits at the expected demand alone.
+    pub is_tight: bool,
     /// Least headroom of any card with the change.
     pub headroom: Option<Bytes>,
     /// The command with the change.
@@ -115,6 +118,7 @@ impl Repair {
             price: price.into(),
             confirmed: false,
             reason: None,
+            is_tight: false,
             headroom: None,
             command: None,
         }
