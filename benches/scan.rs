@@ -41,7 +41,7 @@ fn main() {
     let patterns = Patterns::built_in().unwrap();
     rate("shardfit, all patterns, one core", &|| {
         let mut scanner = Scanner::new(&patterns);
-        scan_logs(&[path.clone()], &mut scanner).unwrap();
+        scan_logs(std::slice::from_ref(&path), &mut scanner).unwrap();
         assert!(!scanner.finish().list.is_empty());
     });
     for (program, arguments) in [("rg", ["--threads=1", "-c"]), ("grep", ["-E", "-c"])] {

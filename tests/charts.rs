@@ -2,7 +2,7 @@
 //! `SHARDFIT_RENEW_DOCS=1 cargo test --test charts` draws them anew.
 
 #![expect(clippy::disallowed_methods, reason = "reads and writes the pictures of the documentation")]
-#![expect(clippy::unwrap_used, reason = "a helper of a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a helper of a test fails by panicking")]
 
 use std::path::Path;
 use std::time::Duration;

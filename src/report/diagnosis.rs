@@ -189,7 +189,9 @@ pub struct RepairReport {
 /// A plan with a repair.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PredictedRepair {
-    /// Least headroom of any card.
+    /// `fits`, or `tight` where it does at the expected demand alone.
+    pub state: String,
+    /// Least headroom of any card at high demand.
     pub headroom_bytes: Bytes,
 }
 
@@ -310,7 +312,11 @@ fn repair(repair: &Repair) -> RepairReport {
         change: repair.change.clone(),
         flags: repair.flags.clone(),
         confirmed: repair.confirmed,
-        predicted: repair.headroom.map(|headroom_bytes| PredictedRepair { headroom_bytes }),
+        predicted: repair.headroom.map(|headroom_bytes| PredictedRepair {
+            // Only what does not fit at high demand has nothing to spare there.
+            state: if headroom_bytes > Bytes::ZERO { "fits" } else { "tight" }.to_owned(),
+            headroom_bytes,
+        }),
         price: repair.price.clone(),
         reason: repair.reason.clone(),
         command: repair.command.clone(),

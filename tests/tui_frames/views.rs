@@ -55,8 +55,13 @@ fn driver_gone() -> State {
 
 #[test]
 fn every_view_at_every_size_in_every_state() {
-    let states: [(&str, fn() -> State); 4] =
-        [("fine", fine), ("tight", tight), ("oom", out_of_memory), ("gone", driver_gone)];
+    type Make = fn() -> State;
+    let states = [
+        ("fine", fine as Make),
+        ("tight", tight as Make),
+        ("oom", out_of_memory as Make),
+        ("gone", driver_gone as Make),
+    ];
     for (name, make) in states {
         for (width, height) in SIZES {
             let mut state = make();

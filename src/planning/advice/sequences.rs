@@ -13,8 +13,10 @@ impl Repair for Sequences {
         }
         let Some(now) = situation.plan.workload.max_num_seqs else { return Vec::new() };
         let with = |sequences: u64| Settings { max_num_seqs: Some(sequences), ..situation.settings.clone() };
-        let powers = (3..=20u32).rev().map(|exponent| 1u64 << exponent).filter(|n| *n < now);
-        let found = powers.into_iter().find(|sequences| situation.fits(&with(*sequences)));
+        let powers = || (3..=20u32).rev().map(|exponent| 1u64 << exponent).filter(|n| *n < now);
+        let at_high = powers().find(|sequences| situation.fits(&with(*sequences)));
+        // What fits at the expected demand alone still beats what does not start.
+        let found = at_high.or_else(|| powers().find(|sequences| situation.starts(&with(*sequences))));
         found
             .map(|sequences| Candidate {
                 change: format!("at most {sequences} sequences at once"),
