@@ -195,6 +195,23 @@ fn a_signal_leaves_the_terminal_as_it_was() {
     terminal.wait_for(&["typed"]);
 }
 
+/// A driver that takes long to answer delays the figures and nothing else: keys work while it is asked.
+#[test]
+fn a_slow_driver_freezes_no_screen() {
+    let folder = tempfile::tempdir().unwrap();
+    let slow = Machine::new().cards(2, Card::a10()).fault(simgpu::Fault::SlowNvml { millis: 4000 });
+    let machine = slow.install(folder.path()).unwrap();
+    let Some(terminal) = Terminal::start_with("slow", &environment(&machine), "top") else { return };
+    terminal.wait_for(&["waiting for the driver to answer"]);
+    terminal.keys("?");
+    terminal.wait_for(&["keys and signs"]);
+    terminal.keys("Escape");
+    terminal.keys("4");
+    terminal.wait_for(&["timeline"]);
+    terminal.keys("q");
+    terminal.wait_for(&["ended with 0"]);
+}
+
 #[test]
 fn a_command_is_followed_to_its_end() {
     let folder = tempfile::tempdir().unwrap();

@@ -189,9 +189,9 @@ pub struct RepairReport {
 /// A plan with a repair.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PredictedRepair {
-    /// `fits`, or `tight` where it does at the expected demand alone.
+    /// `fits` or `tight`.
     pub state: String,
-    /// Least headroom of any card at high demand.
+    /// Least headroom of any card.
     pub headroom_bytes: Bytes,
 }
 

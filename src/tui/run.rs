@@ -77,6 +77,8 @@ pub(super) enum Message {
     Signal(i32),
 }
 
+/// The size of a terminal that does not tell it.
+const USUAL: Size = Size { width: 80, height: 24 };
 /// How long the first frame waits for the first sample; a driver that takes longer is waited for on the screen.
 const FIRST_SAMPLE: Duration = Duration::from_millis(300);
 
@@ -86,7 +88,8 @@ const FIRST_SAMPLE: Duration = Duration::from_millis(300);
 /// When the terminal refuses or goes away, or a recording cannot be begun.
 pub fn run(source: Source, options: Options) -> io::Result<Ended> {
     let (sink, messages) = channel();
-    let size = crossterm::terminal::size().map(|(width, height)| Size { width, height })?;
+    // A terminal that does not know its size yet tells it with an event.
+    let size = crossterm::terminal::size().map_or(USUAL, |(width, height)| Size { width, height });
     let mut state = State::new(options.source.clone(), size, options.interval).with_rules(options.rules.clone());
     state.window = options.window;
     state.expectation.clone_from(&options.expectation);
@@ -105,7 +108,7 @@ pub fn run(source: Source, options: Options) -> io::Result<Ended> {
         }
     })?;
 
-    state.size = terminal.size()?;
+    state.size = terminal.size().unwrap_or(USUAL);
     let mut paint_first = replayed;
     let ended = loop {
         if std::mem::take(&mut paint_first) {

@@ -149,7 +149,9 @@ pub(super) fn repair_text(repair: &RepairReport) -> String {
         format!("`{}` ({})", repair.flags.join(" "), repair.change)
     };
     let state = match (&repair.predicted, &repair.reason) {
-        (Some(predicted), _) if repair.confirmed && predicted.state == "tight" => "tight".to_owned(),
+        (Some(predicted), _) if repair.confirmed && predicted.state == "tight" => {
+            format!("{} to spare, tight", predicted.headroom_bytes)
+        }
         (Some(predicted), _) if repair.confirmed => format!("{} to spare", predicted.headroom_bytes),
         (_, Some(reason)) => format!("not confirmed: {reason}"),
         _ if repair.confirmed => "confirmed".to_owned(),

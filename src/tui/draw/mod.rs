@@ -50,8 +50,11 @@ pub fn draw(state: &State, theme: &Theme, frame: &mut Frame<'_>) {
     let rows = state.processes();
     frame.render_widget(frame_parts::header(state, &layout, theme), layout.header);
     if let Some(notice) = state.notice() {
-        let line = fit(&format!(" ! {notice}"), layout.notice.width, theme);
-        frame.render_widget(Line::raw(line).style(theme.style(Meaning::Alarm)), layout.notice);
+        // What happened to a wish is news and no alarm.
+        let is_news = state.fresh_message() == Some(notice.as_str());
+        let (sign, meaning) = if is_news { (" ", Meaning::Focus) } else { (" ! ", Meaning::Alarm) };
+        let line = fit(&format!("{sign}{notice}"), layout.notice.width, theme);
+        frame.render_widget(Line::raw(line).style(theme.style(meaning)), layout.notice);
     }
     match state.view {
         View::Overview => cards(state, &layout, theme, frame),
