@@ -102,7 +102,7 @@ for case in '1 buffered' '2 buffered' '4 buffered' '8 buffered' '1 direct'; do
         target/release/shardfit load "$checkpoint" --tp "$tp" "$@" >"$report" &
         pid=$! peak=0
         while kill -0 $pid 2>/dev/null; do
-            now=$(awk '/^VmHWM/ { print $2 * 1024 }' /proc/$pid/status 2>/dev/null || true)
+            now=$(awk '/^VmHWM/ { printf "%.0f", $2 * 1024 }' /proc/$pid/status 2>/dev/null || true)
             [ "${now:-0}" -le "$peak" ] || peak=$now
             sleep 0.02
         done
