@@ -134,3 +134,30 @@ fn memory_is_told_apart() {
     assert!(ran.stderr.contains("last samples, in use"), "{}", ran.stderr);
     bench.assert_everything_returned();
 }
+
+#[test]
+fn the_recording_of_a_failure_is_kept() {
+    let bench = Bench::new(Machine::new().cards(2, Card::a10()));
+    let state = bench.folder().join("own");
+    let run = |script: &str| {
+        let mut command = bench.shardfit();
+        command.env("XDG_STATE_HOME", &state).args(["run", "--interval", "0.1s", "--", "sh", "-c", script]);
+        command.output().unwrap()
+    };
+    let kept = || {
+        fs::read_dir(state.join("shardfit")).map_or(Vec::new(), |entries| entries.map(|e| e.unwrap().path()).collect())
+    };
+    assert!(run("sleep 0.3").status.success());
+    assert_eq!(kept(), Vec::<std::path::PathBuf>::new());
+
+    let failed = run("sleep 0.5; exit 1");
+    let recordings = kept();
+    let errors = String::from_utf8(failed.stderr).unwrap();
+    assert_eq!(recordings.len(), 1, "{errors}");
+    assert!(errors.contains(&format!("top --replay {}", recordings[0].display())), "{errors}");
+    let mut export = bench.shardfit();
+    let rows = export.args(["top", "--replay"]).arg(&recordings[0]).args(["--export", "-.csv"]).output().unwrap();
+    let rows = String::from_utf8(rows.stdout).unwrap();
+    // A header, and at least two samples of two cards.
+    assert!(rows.lines().count() > 4 && rows.contains("A10"), "{rows}");
+}

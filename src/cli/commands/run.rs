@@ -6,12 +6,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use etcetera::BaseStrategy;
 
 use super::diagnose::{Known, KnownFlags, patterns};
 use super::run_screen::watch_on_screen;
 use crate::cli::args::DeploymentFlags;
 use crate::cli::{Exit, Output, Problem, resolve};
 use crate::engines::command_line::{read_words, without_secrets};
+use crate::monitor::recording::{Header, Recorder};
 use crate::monitor::{Expectation, Interval};
 use crate::oom::Scanner;
 use crate::planning::{self, State};
@@ -19,7 +21,7 @@ use crate::probe::{NvmlProbe, Probe, Wanted};
 use crate::report::DiagnosisReport;
 use crate::report::PlanReport;
 use crate::report::render::{diagnosis_text, run_text};
-use crate::runner::{Child, Notice, Options, Outcome, report, watch};
+use crate::runner::{Child, Notice, Options, Outcome, RecordingProbe, report, watch};
 use crate::sources::logs::scan;
 
 /// Flags of `run`.
@@ -43,6 +45,9 @@ pub struct RunArgs {
     /// Show cards, plan and output on the whole terminal
     #[arg(long)]
     pub tui: bool,
+    /// Record the cards to this file; without it, the recording of a command that fails is kept in the user's state folder
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
     /// Write what was planned and what happened to this file
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
@@ -82,6 +87,11 @@ pub fn run(args: &RunArgs, output: &mut Output) -> Result<Exit, Problem> {
         Ok(probe) => (Some(probe), None),
         Err(error) => (None, Some(error.to_string())),
     };
+    let expectation = plan.as_ref().ok().map(|plan| Expectation::of(&plan.report));
+    let (probe, recording) = match probe {
+        Some(probe) => recorded(args, probe, expectation, output)?,
+        None => (None, None),
+    };
     let child = Child::start(&args.command).map_err(|error| not_started(&words, &error))?;
     let sinks: (Box<dyn io::Write + Send>, Box<dyn io::Write + Send>) =
         (Box::new(io::stdout()), Box::new(io::stderr()));
@@ -103,7 +113,53 @@ pub fn run(args: &RunArgs, output: &mut Output) -> Result<Exit, Problem> {
     };
     let outcome = watched.map_err(|error| Problem::cannot_tell(format!("the command cannot be watched: {error}")))?;
     save(args, &words, plan, Some(&outcome), blind, output)?;
+    match recording {
+        Some(path) if args.record.is_some() || !outcome.ended.is_success() => {
+            output.talk(&format!("shardfit: the cards were recorded: `shardfit top --replay {}`", path.display()));
+        }
+        Some(path) => drop(std::fs::remove_file(path)),
+        None => {}
+    }
     Ok(Exit::Child(outcome.ended.shell_code()))
+}
+
+/// The probe with its answers recorded, and the file. Where nobody named one and none can be made, the command runs all the same.
+type Recorded = (Option<Box<dyn Probe + Send>>, Option<PathBuf>);
+
+fn recorded(
+    args: &RunArgs,
+    probe: Box<dyn Probe + Send>,
+    expectation: Option<Expectation>,
+    output: &mut Output,
+) -> Result<Recorded, Problem> {
+    let header = Header::now("run", expectation);
+    let made = match &args.record {
+        Some(path) => Recorder::create(path, &header),
+        None => own_place().and_then(|path| Recorder::create(&path, &header)),
+    };
+    match made {
+        Ok(recorder) => {
+            let path = recorder.path().to_owned();
+            Ok((Some(Box::new(RecordingProbe::new(probe, recorder))), Some(path)))
+        }
+        Err(error) => match &args.record {
+            Some(path) => Err(Problem::usage(format!("the recording `{}` cannot be written: {error}", path.display()))
+                .hint("name a new file: recordings are never written over")),
+            None => {
+                output.talk(&format!("shardfit: the cards are not recorded: {error}"));
+                Ok((Some(probe), None))
+            }
+        },
+    }
+}
+
+/// A new file in the user's state folder.
+fn own_place() -> io::Result<PathBuf> {
+    let base = etcetera::base_strategy::Xdg::new().map_err(io::Error::other)?;
+    let folder = base.state_dir().unwrap_or_else(|| base.data_dir()).join("shardfit");
+    std::fs::create_dir_all(&folder)?;
+    let seconds = std::time::UNIX_EPOCH.elapsed().map_err(io::Error::other)?.as_secs();
+    Ok(folder.join(format!("run-{seconds}-{}.rec", std::process::id())))
 }
 
 /// A plan made before the start.
