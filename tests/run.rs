@@ -161,3 +161,15 @@ fn the_recording_of_a_failure_is_kept() {
     // A header, and at least two samples of two cards.
     assert!(rows.lines().count() > 4, "{rows}{} bytes", fs::metadata(&recordings[0]).unwrap().len());
 }
+
+#[test]
+fn the_stages_of_a_start_are_timed() {
+    let log = "examples/oom/case1-72b-on-one-card.log";
+    let ran = run(&Bench::without_driver(), &[], &format!("head -3 {log}; sleep 0.6; tail -n +4 {log}; exit 1"));
+    let phases = ran.report["phases"].as_array().unwrap();
+    let names: Vec<_> = phases.iter().map(|phase| phase["phase"].as_str().unwrap()).collect();
+    assert!(names.contains(&"loading weights"), "{names:?}");
+    let seconds: Vec<f64> = phases.iter().map(|phase| phase["seconds"].as_f64().unwrap()).collect();
+    assert!(seconds.is_sorted() && seconds.last().unwrap() - seconds[0] >= 0.4, "{names:?} {seconds:?}");
+    assert!(ran.stderr.contains("it told of: "), "{}", ran.stderr);
+}

@@ -28,6 +28,8 @@ pub struct RunReport {
     /// Why `cards` is empty.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cards_reason: Option<String>,
+    /// The stages that its output told of, in order.
+    pub phases: Vec<PhaseReport>,
     /// What its output says about memory; absent where it ended well or was not started.
     pub diagnosis: Option<DiagnosisReport>,
     /// Processes of the command that outlived it and hold memory on cards.
@@ -56,6 +58,17 @@ pub struct EndReport {
     pub log_bytes: u64,
     /// The last lines of them.
     pub last_lines: Vec<String>,
+}
+
+/// A stage of the engine's start or service, as its output told of it.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct PhaseReport {
+    /// Which: `loading weights`, `sizing the KV pool`, ….
+    pub phase: String,
+    /// Seconds from the start; `null` for output that came too late to be timed.
+    pub seconds: Option<f64>,
+    /// The line that told.
+    pub text: String,
 }
 
 /// One card while the command ran.

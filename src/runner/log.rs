@@ -84,6 +84,12 @@ impl KeptLog {
         text
     }
 
+    /// Whether a line of [`Self::text`] has the number that it had in the output.
+    #[must_use]
+    pub fn keeps_number(&self, line: u64) -> bool {
+        self.left_out == 0 || line <= self.head.iter().filter(|byte| **byte == b'\n').count() as u64
+    }
+
     /// The last lines, without their ends, oldest first.
     #[must_use]
     pub fn last_lines(&self, count: usize) -> Vec<String> {

@@ -5,9 +5,11 @@
 //! processes belong to it. [`watch`] joins them.
 
 mod child;
+mod clock;
 mod family;
 mod host;
 mod log;
+mod phases;
 mod recorded;
 mod relay;
 mod report;
@@ -15,8 +17,10 @@ mod traces;
 mod watch;
 
 pub use child::{Child, Ended};
+pub use clock::LineClock;
 pub use family::Family;
 pub use log::KeptLog;
+pub use phases::phases;
 pub use recorded::RecordingProbe;
 pub use report::report;
 pub use traces::{CardTrace, Moment, absorb};

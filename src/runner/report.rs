@@ -3,7 +3,7 @@
 use super::{CardTrace, Ended, Moment, Outcome, Survivor};
 use crate::engines::command_line::without_secrets;
 use crate::report::probe::ToolReport;
-use crate::report::run::{EndReport, MomentReport, RunCard, RunReport, SurvivorReport};
+use crate::report::run::{EndReport, MomentReport, PhaseReport, RunCard, RunReport, SurvivorReport};
 use crate::report::{DiagnosisReport, PlanReport};
 
 /// Lines of output in a report.
@@ -17,6 +17,7 @@ pub fn report(
     outcome: Option<&Outcome>,
     cards_reason: Option<String>,
     diagnosis: Option<DiagnosisReport>,
+    phases: Vec<PhaseReport>,
 ) -> RunReport {
     let (plan, plan_reason) = match plan {
         Ok(plan) => (Some(plan), None),
@@ -31,6 +32,7 @@ pub fn report(
         ended: outcome.map(end),
         cards: outcome.map(|outcome| outcome.cards.iter().map(card).collect()).unwrap_or_default(),
         cards_reason,
+        phases,
         diagnosis,
         survivors: outcome.map(|outcome| outcome.survivors.iter().map(survivor).collect()).unwrap_or_default(),
     }

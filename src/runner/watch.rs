@@ -11,7 +11,7 @@ use signal_hook::iterator::{Handle, Signals};
 use signal_hook::low_level::emulate_default_handler;
 
 use super::relay::relay;
-use super::{CardTrace, Child, Ended, Family, KeptLog, absorb, host};
+use super::{CardTrace, Child, Ended, Family, KeptLog, LineClock, absorb, host};
 use crate::hardware::Snapshot;
 use crate::monitor::{Interval, Sample, Sampler};
 use crate::probe::Probe;
@@ -64,6 +64,8 @@ pub struct Outcome {
     pub time: Duration,
     /// Its output and errors, in the order in which they came.
     pub log: KeptLog,
+    /// When its lines came.
+    pub clock: LineClock,
     /// The cards; empty where no driver answers.
     pub cards: Vec<CardTrace>,
     /// Its processes that still hold memory.
@@ -117,6 +119,7 @@ pub fn watch(
     })?;
 
     let mut log = KeptLog::default();
+    let mut clock = LineClock::default();
     let mut cards: Vec<CardTrace> = Vec::new();
     let mut last_sample = None;
     let mut passed_on = None;
@@ -132,6 +135,7 @@ pub fn watch(
         match inbox.recv_timeout(patience) {
             Ok(Event::Said(piece)) => {
                 log.push(&piece);
+                clock.push(start.elapsed(), &piece);
                 (stirred, was_told) = (Instant::now(), false);
             }
             Ok(Event::Closed) => open -= 1,
@@ -180,6 +184,7 @@ pub fn watch(
         ended,
         time: at - start,
         log,
+        clock,
         cards,
         survivors,
         host_kills: kills.zip(host::memory_kills()).map(|(before, after)| after.saturating_sub(before)),

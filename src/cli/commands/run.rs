@@ -21,7 +21,8 @@ use crate::probe::{NvmlProbe, Probe, Wanted};
 use crate::report::DiagnosisReport;
 use crate::report::PlanReport;
 use crate::report::render::{diagnosis_text, run_text};
-use crate::runner::{Child, Notice, Options, Outcome, RecordingProbe, report, watch};
+use crate::report::run::PhaseReport;
+use crate::runner::{Child, Notice, Options, Outcome, RecordingProbe, phases, report, watch};
 use crate::sources::logs::scan;
 
 /// Flags of `run`.
@@ -208,8 +209,8 @@ fn not_started(words: &[String], error: &io::Error) -> Problem {
     }
 }
 
-/// What the output of a command that failed says about memory; how it ended counts as its last word.
-fn diagnosed(args: &RunArgs, words: &[String], outcome: &Outcome) -> Option<DiagnosisReport> {
+/// What the output of a command says: its stages, and where it failed, what it says about memory; how it ended counts as its last word.
+fn heard(args: &RunArgs, words: &[String], outcome: &Outcome) -> Option<(Vec<PhaseReport>, Option<DiagnosisReport>)> {
     let mut fleet = args.deployment.fleet.clone();
     if fleet.gpus.is_none() && !outcome.cards.is_empty() {
         fleet.gpus = Some("live".to_owned());
@@ -232,7 +233,11 @@ fn diagnosed(args: &RunArgs, words: &[String], outcome: &Outcome) -> Option<Diag
         files.push(scan(word.as_bytes(), "<end of the command>".to_owned(), &mut scanner));
     }
     let events = scanner.finish();
-    Some(Known::new(&flags).ok()?.report(&events, &files).1)
+    let phases = phases(&events, &outcome.log, &outcome.clock);
+    if outcome.ended.is_success() {
+        return Some((phases, None));
+    }
+    Some((phases, Known::new(&flags).ok().map(|mut known| known.report(&events, &files).1)))
 }
 
 /// Says what happened where it did not go well, and writes the report that was asked for.
@@ -245,9 +250,9 @@ fn save(
     output: &mut Output,
 ) -> Result<(), Problem> {
     let failed = outcome.is_some_and(|outcome| !outcome.ended.is_success());
-    let diagnosis = outcome.filter(|_| failed).and_then(|outcome| diagnosed(args, words, outcome));
+    let (phases, diagnosis) = outcome.and_then(|outcome| heard(args, words, outcome)).unwrap_or_default();
     let plan = plan.map(|plan| plan.report).map_err(|problem| problem.message);
-    let report = report(words, plan, outcome, blind, diagnosis);
+    let report = report(words, plan, outcome, blind, diagnosis, phases);
     if failed || !report.survivors.is_empty() {
         output.talk(run_text(&report).trim_end());
     }

@@ -27,6 +27,14 @@ pub fn run_text(report: &RunReport) -> String {
             ));
         }
     }
+    let told = report.phases.iter().map(|phase| match phase.seconds {
+        Some(seconds) => format!("{} {seconds:.1} s", phase.phase),
+        None => phase.phase.clone(),
+    });
+    let told: Vec<String> = told.collect();
+    if !told.is_empty() {
+        lines.push(format!("it told of: {}", told.join(" → ")));
+    }
     lines.extend(cards(report));
     for survivor in &report.survivors {
         let used = survivor.used_bytes.map_or_else(|| "memory".to_owned(), |bytes| format!("{bytes:.2}"));
