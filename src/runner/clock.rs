@@ -49,15 +49,15 @@ mod tests {
     }
 
     #[test]
-    fn a_line_has_the_time_of_the_piece_that_began_it() {
+    fn a_line_has_the_time_of_the_piece_that_ended_it() {
         let mut clock = LineClock::default();
         assert_eq!(seconds(&clock, 1), None);
         clock.push(Duration::from_secs(1), b"one\ntwo\nthr");
         clock.push(Duration::from_secs(5), b"ee\nfour\n");
         clock.push(Duration::from_secs(9), b"five\n");
         let times: Vec<_> = (0..=7).map(|line| seconds(&clock, line)).collect();
-        // The third line's end came at 5 s, and no mark stands within it; the sixth may still come.
-        assert_eq!(times, [None, Some(1), Some(1), Some(1), Some(5), Some(9), Some(9), None]);
+        // The third line came in two pieces; the sixth may still come.
+        assert_eq!(times, [None, Some(1), Some(1), Some(5), Some(5), Some(9), Some(9), None]);
     }
 
     #[test]

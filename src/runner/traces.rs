@@ -49,7 +49,9 @@ impl CardTrace {
 pub fn absorb(traces: &mut Vec<CardTrace>, at: Duration, snapshot: &Snapshot, family: &mut Family) {
     for usage in usages(snapshot) {
         let Reading::Known(memory) = usage.memory else { continue };
-        let moment = Moment { at, used: memory.used, ours: ours(&usage, family) };
+        // The list and the total are two calls: what grew between them must not make the part larger than the whole.
+        let ours = ours(&usage, family).map(|ours| ours.min(memory.used));
+        let moment = Moment { at, used: memory.used, ours };
         let Some(trace) = traces.iter_mut().find(|trace| trace.id == usage.id) else {
             traces.push(CardTrace {
                 id: usage.id,
