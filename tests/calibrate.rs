@@ -19,20 +19,9 @@ fn two_cards() -> Machine {
     Machine::new().cards(2, Card::a10())
 }
 
-#[track_caller]
-fn report(bench: &Bench, exit: i32, arguments: &[&str]) -> Value {
-    let mut command = bench.shardfit();
-    command.current_dir(env!("CARGO_MANIFEST_DIR")).env("HF_HUB_OFFLINE", "1").args(arguments);
-    let output = command.args(["--format", "json"]).output().unwrap();
-    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert_eq!(output.status.code(), Some(exit), "{stdout}{stderr}");
-    bench.assert_everything_returned();
-    serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{error}: {stdout}"))
-}
-
 /// Measures with a small file, so that a test needs no seconds.
 fn calibrate(bench: &Bench, more: &[&str]) -> Value {
-    report(bench, 0, &[&["calibrate", "--read", "Cargo.lock"], more].concat())
+    bench.report(0, &[&["calibrate", "--read", "Cargo.lock"], more].concat())
 }
 
 fn context_line(plan: &Value) -> &Value {
@@ -44,7 +33,7 @@ fn context_line(plan: &Value) -> &Value {
 fn measured_figures_take_the_place_of_the_profiles() {
     let bench = Bench::new(two_cards());
     let plan = ["plan", MODEL, "--gpus", "live"];
-    assert_eq!(context_line(&report(&bench, 0, &plan))["basis"], "profile");
+    assert_eq!(context_line(&bench.report(0, &plan))["basis"], "profile");
 
     let measured = calibrate(&bench, &[]);
     let cards = measured["cards"].as_array().unwrap();
@@ -58,10 +47,10 @@ fn measured_figures_take_the_place_of_the_profiles() {
     assert!(measured["host"]["read_cached_gigabytes_per_second"].as_f64().unwrap() > 0.0);
     assert!(measured["kept_in"].as_str().unwrap().ends_with("shardfit/profiles/calibration.toml"));
 
-    let calibrated = report(&bench, 0, &plan);
+    let calibrated = bench.report(0, &plan);
     let line = context_line(&calibrated);
     assert_eq!((&line["basis"], &line["low"]), (&json!("measured"), &json!(250 * MIB)));
-    let ignored = report(&bench, 0, &[&plan[..], &["--no-calibration"]].concat());
+    let ignored = bench.report(0, &[&plan[..], &["--no-calibration"]].concat());
     assert_eq!(context_line(&ignored)["basis"], "profile");
 
     // A load compares the bare context with what was measured.
@@ -69,11 +58,11 @@ fn measured_figures_take_the_place_of_the_profiles() {
         let lines = report["reconciliation"].as_array().unwrap();
         lines.iter().find(|line| line["line"] == "bare context").cloned()
     };
-    let line = bare(&report(&bench, 0, &["load", MODEL])).unwrap();
+    let line = bare(&bench.report(0, &["load", MODEL])).unwrap();
     assert_eq!((&line["status"], &line["difference_bytes"]), (&json!("agrees"), &json!(0)));
-    assert_eq!(bare(&report(&bench, 0, &["load", MODEL, "--no-calibration"])), None);
+    assert_eq!(bare(&bench.report(0, &["load", MODEL, "--no-calibration"])), None);
 
-    let shown = report(&bench, 0, &["profiles", "show", "a10"]);
+    let shown = bench.report(0, &["profiles", "show", "a10"]);
     let facts = shown["facts"].as_array().unwrap();
     let fact = |name: &str| facts.iter().find(|fact| fact["name"] == name).unwrap();
     assert_eq!(
@@ -83,7 +72,7 @@ fn measured_figures_take_the_place_of_the_profiles() {
     assert!(fact("bare context")["source"].as_str().unwrap().contains("shardfit calibrate"));
     assert_eq!(fact("context with kernels")["replaced"], true);
     assert_eq!(fact("CUDA total")["basis"], "profile");
-    let listed = report(&bench, 0, &["profiles", "list", "a10"]);
+    let listed = bench.report(0, &["profiles", "list", "a10"]);
     let kinds: Vec<&str> = listed["profiles"].as_array().unwrap().iter().map(|p| p["kind"].as_str().unwrap()).collect();
     assert!(kinds.contains(&"calibration") && kinds.contains(&"card"), "{kinds:?}");
 }
@@ -93,7 +82,7 @@ fn another_driver_makes_figures_old() {
     let mut bench = Bench::new(two_cards());
     calibrate(&bench, &[]);
     bench.change(|machine| Machine { driver_version: "999.1".to_owned(), ..machine });
-    assert_eq!(context_line(&report(&bench, 0, &["plan", MODEL, "--gpus", "live"]))["basis"], "profile");
+    assert_eq!(context_line(&bench.report(0, &["plan", MODEL, "--gpus", "live"]))["basis"], "profile");
 }
 
 #[test]
@@ -119,8 +108,8 @@ fn without_nvml_or_without_cards_the_rest_is_measured() {
     let measured = calibrate(&bench, &[]);
     assert_eq!(measured["cards"], json!([]));
     assert!(measured["notes"].to_string().contains("no card was measured"), "{}", measured["notes"]);
-    report(&bench, 3, &["calibrate", "--devices", "0"]);
-    report(&bench, 2, &["calibrate", "--read", "no/such/path"]);
+    bench.report(3, &["calibrate", "--devices", "0"]);
+    bench.report(2, &["calibrate", "--read", "no/such/path"]);
 }
 
 #[test]
@@ -129,26 +118,26 @@ fn a_broken_calibration_is_named_with_its_repair() {
     let folder = bench.folder().join("config/shardfit/profiles");
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("calibration.toml"), "schema = 1\nnonsense = true\n").unwrap();
-    let refused = report(&bench, 2, &["plan", MODEL, "--gpus", "live"]);
+    let refused = bench.report(2, &["plan", MODEL, "--gpus", "live"]);
     assert!(refused["error"].as_str().unwrap().contains("calibration.toml"), "{refused}");
     assert!(refused["hints"].to_string().contains("--no-calibration"), "{refused}");
-    report(&bench, 0, &["plan", MODEL, "--gpus", "live", "--no-calibration"]);
+    bench.report(0, &["plan", MODEL, "--gpus", "live", "--no-calibration"]);
     // Plans for other machines do not look at it.
-    report(&bench, 0, &["plan", MODEL, "--gpus", "1xA10"]);
+    bench.report(0, &["plan", MODEL, "--gpus", "1xA10"]);
 }
 
 #[test]
 fn profiles_are_shown_with_their_sources() {
     let bench = Bench::without_driver();
     for name in ["H100", "awq", "Qwen/Qwen2.5-7B-Instruct"] {
-        let shown = report(&bench, 0, &["profiles", "show", name]);
+        let shown = bench.report(0, &["profiles", "show", name]);
         let facts = shown["facts"].as_array().unwrap();
         assert!(
             facts.len() > 3 && facts.iter().all(|fact| fact["source"].as_str().is_some_and(|s| s.len() > 5)),
             "{shown}"
         );
     }
-    let refused = report(&bench, 2, &["profiles", "show", "h1000"]);
+    let refused = bench.report(2, &["profiles", "show", "h1000"]);
     assert!(refused["hints"].to_string().contains("H100"), "{refused}");
-    report(&bench, 2, &["profiles", "list", "no-such-thing"]);
+    bench.report(2, &["profiles", "list", "no-such-thing"]);
 }

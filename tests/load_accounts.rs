@@ -24,19 +24,6 @@ fn four_cards() -> Machine {
     Machine::new().cards(4, Card::a10())
 }
 
-#[track_caller]
-fn report(bench: &Bench, exit: i32, arguments: &[&str]) -> Value {
-    let mut command = bench.shardfit();
-    // In front, because what follows a `--` is another program's.
-    command.current_dir(env!("CARGO_MANIFEST_DIR")).env("HF_HUB_OFFLINE", "1").args(["--format", "json"]);
-    let output = command.args(arguments).output().unwrap();
-    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert_eq!(output.status.code(), Some(exit), "{stdout}{stderr}");
-    assert!(!stderr.contains("panicked"), "{stderr}");
-    bench.assert_everything_returned();
-    serde_json::from_str(&stdout).unwrap()
-}
-
 fn bytes(value: &Value) -> u64 {
     value.as_u64().unwrap_or_else(|| panic!("{value} is no number of bytes"))
 }
@@ -58,7 +45,7 @@ fn findings(report: &Value) -> Vec<&str> {
 #[test]
 fn the_whole_plan_is_on_the_cards() {
     let bench = Bench::new(four_cards());
-    let report = report(&bench, 0, &["load", MODEL, "--tp", "2", "--with", "all"]);
+    let report = bench.report(0, &["load", MODEL, "--tp", "2", "--with", "all"]);
     assert_eq!((&report["confirmed"], &report["with"]), (&json!(true), &json!("all")));
     for (card, rank) in report["ranks"].as_array().unwrap().iter().enumerate() {
         let plan = &report["plan"]["ranks"][card];
@@ -90,7 +77,7 @@ fn the_whole_plan_is_on_the_cards() {
 #[test]
 fn a_pool_that_does_not_fit_is_shown_by_allocation() {
     let bench = Bench::new(four_cards().with_card(1, |card| card.hidden(11_000 * MIB)));
-    let report = report(&bench, 1, &["load", MODEL, "--tp", "2", "--with", "kv"]);
+    let report = bench.report(1, &["load", MODEL, "--tp", "2", "--with", "kv"]);
     let failure = &report["failure"];
     assert_eq!(failure["rank"], 1);
     assert!(failure["tensor"].as_str().unwrap().starts_with("KV cache, allocation"), "{failure}");
@@ -101,7 +88,7 @@ fn a_pool_that_does_not_fit_is_shown_by_allocation() {
 #[test]
 fn the_cards_are_audited_before_and_compared_after() {
     let machine = four_cards().with_card(3, |card| card.process(4242, 3182 * MIB));
-    let report = report(&Bench::new(machine), 0, &["load", MODEL, "--tp", "4"]);
+    let report = Bench::new(machine).report(0, &["load", MODEL, "--tp", "4"]);
     let baseline = &report["cards"][3]["baseline"];
     assert_eq!((&baseline["processes"][0]["pid"], bytes(&baseline["used_bytes"])), (&json!(4242), 3182 * MIB));
     assert_eq!(report["cards"][0]["baseline"]["processes"], json!([]));
@@ -114,7 +101,7 @@ fn the_cards_are_audited_before_and_compared_after() {
 #[test]
 fn a_slice_is_known_by_its_own_account() {
     let machine = Machine::new().card(Card::a100_80gb().partitioned(2, MigInstance::a100_3g_40gb()));
-    let report = report(&Bench::new(machine), 0, &["load", MODEL, "--with", "all", "--gpu-memory-utilization", "0.2"]);
+    let report = Bench::new(machine).report(0, &["load", MODEL, "--with", "all", "--gpu-memory-utilization", "0.2"]);
     let baseline = &report["cards"][0]["baseline"];
     assert!(baseline["mig_slice"].as_str().unwrap().contains("3g.40gb"), "{baseline}");
     assert_eq!(baseline["mig_card"], 0);
@@ -207,7 +194,7 @@ fn a_rehearsal_places_what_the_checkpoint_would() {
         let config = config_only(&bench, model);
         let load = |checkpoint: &str, more: &[&str]| {
             let arguments = ["load", checkpoint, "--tp", tp, "--dtype", "float16", "--verify", "full"];
-            report(&bench, 0, &[&arguments, more].concat())
+            bench.report(0, &[&arguments, more].concat())
         };
         let (rehearsed, real) = (load(&config, &["--synthetic"]), load(model, &[]));
         assert_eq!((&rehearsed["read"]["source"], &real["read"]["source"]), (&json!("generated"), &json!("files")));
@@ -222,14 +209,14 @@ fn a_rehearsal_places_what_the_checkpoint_would() {
     }
     // Without the flag, a config is no checkpoint.
     let bench = Bench::new(four_cards());
-    let refused = report(&bench, 2, &["load", &config_only(&bench, MODEL)]);
+    let refused = bench.report(2, &["load", &config_only(&bench, MODEL)]);
     assert!(refused["hints"].to_string().contains("--synthetic"), "{refused}");
 }
 
 #[test]
 fn the_host_is_checked_with_the_cards_of_this_machine() {
     let bench = Bench::new(four_cards());
-    let live = report(&bench, 0, &["plan", MODEL, "--tp", "2", "--gpus", "live"]);
+    let live = bench.report(0, &["plan", MODEL, "--tp", "2", "--gpus", "live"]);
     let host = &live["host"];
     assert_eq!(host["page_cache_bytes"], live["model"]["checkpoint_bytes"]);
     assert!(bytes(&host["staging_bytes"]) > 0 && bytes(&host["shared_memory_bytes"]) > 0);
@@ -237,11 +224,11 @@ fn the_host_is_checked_with_the_cards_of_this_machine() {
     assert_eq!((&host["fits"], &host["reason"]), (&json!(true), &Value::Null));
     // More cache on the host than any machine has memory for.
     let arguments = ["plan", "--gpus", "live", "--", "vllm", "serve", MODEL, "--kv-offloading-size", "100000"];
-    let offloading = report(&bench, 0, &arguments);
+    let offloading = bench.report(0, &arguments);
     assert_eq!(offloading["host"]["fits"], false, "{}", offloading["host"]);
     assert!(offloading["warnings"].to_string().contains("of host memory"), "{}", offloading["warnings"]);
     // Cards that are only named have no host.
-    let named = report(&bench, 0, &["plan", MODEL, "--gpus", "1xA10"]);
+    let named = bench.report(0, &["plan", MODEL, "--gpus", "1xA10"]);
     assert!(named["host"]["limit_bytes"].is_null() && named["host"]["fits"].is_null(), "{}", named["host"]);
     assert!(named["host"]["reason"].is_string());
 }

@@ -5,6 +5,7 @@
 //! it values and looks at what was painted. [`run`](run::run) joins them with the terminal; [`load`] shows a load with the same widgets.
 
 mod action;
+mod attended;
 pub mod draw;
 pub mod follow;
 mod layout;

@@ -57,6 +57,20 @@ impl Bench {
         Command::from_std(command)
     }
 
+    /// The report that the program prints with these arguments, in the root of the repository, nothing being held afterwards.
+    #[track_caller]
+    pub fn report(&self, exit: i32, arguments: &[&str]) -> serde_json::Value {
+        let mut command = self.shardfit();
+        // In front, because what follows a `--` is another program's.
+        command.current_dir(env!("CARGO_MANIFEST_DIR")).env("HF_HUB_OFFLINE", "1").args(["--format", "json"]);
+        let output = command.args(arguments).output().unwrap();
+        let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert_eq!(output.status.code(), Some(exit), "{stdout}{stderr}");
+        assert!(!stderr.contains("panicked"), "{stderr}");
+        self.assert_everything_returned();
+        serde_json::from_str(&stdout).unwrap()
+    }
+
     /// The program as a plain command, for tests that need its process.
     pub fn command(&self) -> std::process::Command {
         let mut command = self.machine.command(env!("CARGO_BIN_EXE_shardfit"));

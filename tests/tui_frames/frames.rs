@@ -173,20 +173,3 @@ fn a_terminal_resized_before_the_event_is_painted_at_its_true_size() {
     terminal.draw(|frame| shardfit::tui::draw::draw(&state, &Theme::default(), frame)).unwrap();
     assert_eq!(text(terminal.backend().buffer()), expected);
 }
-
-/// Not a judgement, a figure: `cargo test --release --test tui_frames -- --ignored --nocapture time_of_a_frame`.
-#[test]
-#[ignore = "measures, and judges nothing"]
-#[expect(clippy::disallowed_methods, reason = "measures time")]
-fn time_of_a_frame() {
-    let state = state(size(250, 70), &cards::many());
-    let mut terminal = ratatui::Terminal::new(ratatui::backend::TestBackend::new(250, 70)).unwrap();
-    let mut times = Vec::new();
-    for _ in 0..200 {
-        let start = std::time::Instant::now();
-        terminal.draw(|frame| shardfit::tui::draw::draw(&state, &Theme::default(), frame)).unwrap();
-        times.push(start.elapsed());
-    }
-    times.sort();
-    eprintln!("a frame of 250x70 with 16 cards: median {:?}, slowest of 200 {:?}", times[100], times[199]);
-}

@@ -2,15 +2,13 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
 
-use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use crossterm::event::KeyEvent;
 
 use super::{FollowState, FollowView, draw};
-use crate::monitor::{Expectation, Interval, Sample, Sampler};
+use crate::monitor::Expectation;
 use crate::probe::Probe;
-use crate::tui::load::Wish;
+use crate::tui::attended::{Samples, Wish, end, keys};
 use crate::tui::{Terminal, Theme};
 
 /// The open screen. Dropping it gives the terminal back.
@@ -18,7 +16,7 @@ pub struct FollowScreen {
     terminal: Terminal,
     theme: Theme,
     state: FollowState,
-    samples: Option<(Sampler, Receiver<Sample>)>,
+    samples: Samples,
 }
 
 impl FollowScreen {
@@ -31,13 +29,7 @@ impl FollowScreen {
         probe: Option<Box<dyn Probe + Send>>,
         expectation: Option<Expectation>,
     ) -> io::Result<Self> {
-        let samples = match probe {
-            Some(probe) => {
-                let (sink, samples) = channel();
-                Some((Sampler::start(probe, Interval::default(), sink, |sample| sample)?, samples))
-            }
-            None => None,
-        };
+        let samples = Samples::start(probe)?;
         let state = FollowState { expectation: expectation.map(Arc::new), ..FollowState::default() };
         Ok(Self { terminal: Terminal::open()?, theme, state, samples })
     }
@@ -48,18 +40,11 @@ impl FollowScreen {
     /// When the terminal goes away.
     pub fn show(&mut self, view: FollowView) -> io::Result<Wish> {
         self.state.view = view;
-        if let Some((_, samples)) = &self.samples {
-            for sample in samples.try_iter() {
-                self.state.absorb(sample);
-            }
+        for sample in self.samples.fresh() {
+            self.state.absorb(sample);
         }
-        while event::poll(Duration::ZERO)? {
-            if let Event::Key(key) = event::read()?
-                && key.kind != KeyEventKind::Release
-                && press(&mut self.state, &key) == Wish::Stop
-            {
-                return Ok(Wish::Stop);
-            }
+        if keys(|key| press(&mut self.state, key))? == Wish::Stop {
+            return Ok(Wish::Stop);
         }
         self.terminal.draw(|frame| draw(&self.state, &self.theme, frame))?;
         Ok(Wish::GoOn)
@@ -68,18 +53,13 @@ impl FollowScreen {
 
 /// A server may have run for a week: `q` asks first, Ctrl-C does not.
 fn press(state: &mut FollowState, key: &KeyEvent) -> Wish {
-    if key.modifiers.contains(KeyModifiers::CONTROL) && key.code == KeyCode::Char('c') {
-        return Wish::Stop;
-    }
-    if std::mem::take(&mut state.asking) {
-        return if matches!(key.code, KeyCode::Char('y' | 'Y')) { Wish::Stop } else { Wish::GoOn };
-    }
-    state.asking = matches!(key.code, KeyCode::Char('q') | KeyCode::Esc);
-    Wish::GoOn
+    end(&mut state.asking, key).unwrap_or(Wish::GoOn)
 }
 
 #[cfg(test)]
 mod tests {
+    use crossterm::event::{KeyCode, KeyModifiers};
+
     use super::*;
 
     #[test]

@@ -1,31 +1,21 @@
 //! The screen of a load on a real terminal.
 
 use std::io;
-use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
 
-use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use crossterm::event::{KeyCode, KeyEvent};
 
 use super::{LoadState, LoadView, draw};
-use crate::monitor::{Interval, Sample, Sampler};
 use crate::probe::Probe;
+pub use crate::tui::attended::Wish;
+use crate::tui::attended::{Samples, end, keys};
 use crate::tui::{Terminal, Theme};
-
-/// What the user wants of the load.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wish {
-    /// Nothing: it goes on.
-    GoOn,
-    /// End it.
-    Stop,
-}
 
 /// The open screen. Dropping it gives the terminal back; the caller keeps its own handling of signals.
 pub struct LoadScreen {
     terminal: Terminal,
     theme: Theme,
     state: LoadState,
-    samples: Option<(Sampler, Receiver<Sample>)>,
+    samples: Samples,
 }
 
 impl LoadScreen {
@@ -34,13 +24,7 @@ impl LoadScreen {
     /// # Errors
     /// When stdout is no terminal, or refuses, or the system gives no thread.
     pub fn open(theme: Theme, probe: Option<Box<dyn Probe + Send>>) -> io::Result<Self> {
-        let samples = match probe {
-            Some(probe) => {
-                let (sink, samples) = channel();
-                Some((Sampler::start(probe, Interval::default().shorter(), sink, |sample| sample)?, samples))
-            }
-            None => None,
-        };
+        let samples = Samples::start(probe)?;
         Ok(Self { terminal: Terminal::open()?, theme, state: LoadState::default(), samples })
     }
 
@@ -50,18 +34,11 @@ impl LoadScreen {
     /// When the terminal goes away.
     pub fn show(&mut self, view: LoadView) -> io::Result<Wish> {
         self.state.follow(view);
-        if let Some((_, samples)) = &self.samples {
-            for sample in samples.try_iter() {
-                self.state.absorb(sample);
-            }
+        for sample in self.samples.fresh() {
+            self.state.absorb(sample);
         }
-        while event::poll(Duration::ZERO)? {
-            if let Event::Key(key) = event::read()?
-                && key.kind != KeyEventKind::Release
-                && press(&mut self.state, &key) == Wish::Stop
-            {
-                return Ok(Wish::Stop);
-            }
+        if keys(|key| press(&mut self.state, key))? == Wish::Stop {
+            return Ok(Wish::Stop);
         }
         self.terminal.draw(|frame| draw(&self.state, &self.theme, frame))?;
         Ok(Wish::GoOn)
@@ -70,15 +47,11 @@ impl LoadScreen {
 
 /// A load may have run for an hour: `q` asks first, Ctrl-C does not.
 fn press(state: &mut LoadState, key: &KeyEvent) -> Wish {
-    if key.modifiers.contains(KeyModifiers::CONTROL) && key.code == KeyCode::Char('c') {
-        return Wish::Stop;
-    }
-    if std::mem::take(&mut state.asking) {
-        return if matches!(key.code, KeyCode::Char('y' | 'Y')) { Wish::Stop } else { Wish::GoOn };
+    if let Some(wish) = end(&mut state.asking, key) {
+        return wish;
     }
     let last = state.view.ranks.len().saturating_sub(1);
     match key.code {
-        KeyCode::Char('q') | KeyCode::Esc => state.asking = true,
         KeyCode::Char('j') | KeyCode::Down => state.first_rank = (state.first_rank + 1).min(last),
         KeyCode::Char('k') | KeyCode::Up => state.first_rank = state.first_rank.saturating_sub(1),
         KeyCode::Char('g') | KeyCode::Home => state.first_rank = 0,
@@ -90,6 +63,8 @@ fn press(state: &mut LoadState, key: &KeyEvent) -> Wish {
 
 #[cfg(test)]
 mod tests {
+    use crossterm::event::KeyModifiers;
+
     use super::*;
 
     fn key(state: &mut LoadState, code: KeyCode) -> Wish {

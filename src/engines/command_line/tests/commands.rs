@@ -21,10 +21,10 @@ fn vllm_serve() {
             &["model=./DeepSeek-R1-Distill-Qwen-1.5B"],
         ),
         (
-            "CUDA_VISIBLE_DEVICES=0,1 VLLM_USE_V1=1 VLLM_WORKER_MULTIPROC_METHOD=spawn vllm serve /home/work/Qwen/Qwen2.5-VL-3B-Instruct \
+            "CUDA_VISIBLE_DEVICES=0,1 VLLM_USE_V1=1 VLLM_WORKER_MULTIPROC_METHOD=spawn vllm serve /models/Qwen/Qwen2.5-VL-3B-Instruct \
              --gpu-memory-utilization 0.9 --swap-space 16 --max-model-len 4096 --tensor-parallel-size 2 --port 8091 --disable-custom-all-reduce",
             &[
-                "model=/home/work/Qwen/Qwen2.5-VL-3B-Instruct",
+                "model=/models/Qwen/Qwen2.5-VL-3B-Instruct",
                 "cards=0,1",
                 "tp=2",
                 "len=4096",
