@@ -1,5 +1,5 @@
 //! Published logs of failures with what was found out about them, and how the diagnosis compares.
-#![allow(dead_code, reason = "each target uses a part")]
+#![allow(clippy::disallowed_methods, dead_code, reason = "stored records are read from files; each target uses a part")]
 
 use serde_json::Value as Json;
 use shardfit::engines::Cause;
