@@ -13,10 +13,17 @@ const UNACCOUNTED: Bytes = Bytes(1_288_490_189);
 const LARGE: Bytes = Bytes::gib(1);
 /// A block this small fails only on a card that is full already.
 const SMALL: Bytes = Bytes::mib(64);
+/// Blocks up to this size are cut from segments that they share.
+const SEGMENT: Bytes = Bytes::mib(20);
 /// The smallest piece that the allocator takes from the driver.
 const SMALLEST: Bytes = Bytes::mib(2);
 /// Requests served before a failure that speak for slow growth.
 const MANY_REQUESTS: f64 = 1000.0;
+
+/// What a cache holds at most while nothing was given back: the messages round to 10 MiB.
+const UNTOUCHED: Bytes = Bytes::mib(16);
+/// Numbers of processes that one launcher starts lie no further apart.
+const ONE_START: f64 = 64.0;
 
 type Rule = fn(&Context<'_>) -> Option<Judgement>;
 
@@ -35,6 +42,7 @@ const RULES: &[Rule] = &[
     many_requests,
     pieces,
     contradiction,
+    nothing_cached,
     large_block,
     one_card,
     smallest_piece,
@@ -81,7 +89,8 @@ fn own_ranks(context: &Context<'_>) -> Option<Judgement> {
     let mut sorted = pids.clone();
     sorted.sort_by(f64::total_cmp);
     let consecutive = sorted.windows(2).all(|pair| pair[1] - pair[0] <= 3.0);
-    (others.len() >= 2 && (alike || consecutive)).then(|| {
+    let near = sorted.windows(2).all(|pair| pair[1] - pair[0] <= ONE_START);
+    (others.len() >= 2 && (alike && near || consecutive)).then(|| {
         Judgement::new(
             Cause::UnevenSplitOrRankExtra,
             Confidence::Medium,
@@ -98,12 +107,13 @@ fn own_ranks(context: &Context<'_>) -> Option<Judgement> {
 fn other_processes(context: &Context<'_>) -> Option<Judgement> {
     let numbers = &context.allocation;
     let held = numbers.held_by_others().filter(|held| *held > UNACCOUNTED)?;
-    // Room for the block would have been there: whoever holds the rest is not to blame.
-    if numbers.is_short() == Some(false) {
+    // Room for the block would have been there: whoever holds the rest is not to blame. Of a full card the driver keeps a last piece.
+    let requested = numbers.requested.unwrap_or_default();
+    let last_piece = requested <= SMALL && numbers.free.is_some_and(|free| free <= SMALL);
+    if numbers.is_short() == Some(false) && !last_piece {
         return None;
     }
     // Nor would the block fit without them.
-    let requested = numbers.requested.unwrap_or_default();
     if numbers.free.unwrap_or_default() + held < requested {
         return None;
     }
@@ -265,8 +275,9 @@ fn too_large(context: &Context<'_>) -> Option<Judgement> {
     }
     let facts = context.facts;
     let weights = facts.weights_per_card().filter(|w| w.0 > total.0 / 100 * 93)?;
-    // A device map leaves on the host what does not fit, so that a model larger than the card proves nothing.
-    let may_offload = facts.ranks() == 1 && !engine_chooses(context);
+    // A device map leaves on the host what does not fit, so that a model larger than the card proves nothing. Quantised layers may not go
+    // there.
+    let may_offload = facts.ranks() == 1 && !engine_chooses(context) && !facts.model.is_quantised();
     let cached = numbers.unallocated.zip(numbers.requested).is_some_and(|(u, r)| u.0 > r.0 / 2);
     let places_by_free_memory = may_offload && cached && numbers.fits_in_pieces() == Some(true);
     if places_by_free_memory {
@@ -348,6 +359,10 @@ fn pieces(context: &Context<'_>) -> Option<Judgement> {
         return None;
     }
     let free = numbers.free.unwrap_or_default();
+    // A larger block is a segment of its own, for which the driver has room.
+    if requested > SEGMENT && free > requested * 2 {
+        return None;
+    }
     Some(
         Judgement::new(
             Cause::Fragmentation,
@@ -358,10 +373,45 @@ fn pieces(context: &Context<'_>) -> Option<Judgement> {
     )
 }
 
+/// The allocator never took anything back: nothing but weights was allocated so far.
+fn nothing_cached(context: &Context<'_>) -> Option<Judgement> {
+    let numbers = &context.allocation;
+    let (allocated, unallocated, total) = (numbers.allocated?, numbers.unallocated?, numbers.total?);
+    let has_pool = engine_chooses(context) || numbers.private_pools.is_some();
+    let is_loading = unallocated <= UNTOUCHED && allocated.0 > total.0 / 100 * 75 && numbers.is_short() == Some(true);
+    if !is_loading || has_pool || context.stage.is_some_and(|s| s != Stage::Weights && s != Stage::Startup) {
+        return None;
+    }
+    let why = format!(
+        "{allocated} of {total} is in tensors and only {unallocated} in the cache: no temporary was given back yet, as while weights are placed"
+    );
+    let cause = if context.facts.ranks() == 1 && context.facts.has_idle_cards() {
+        Cause::SingleGpuPlacementWhileOthersIdle
+    } else {
+        Cause::WeightsDoNotFit
+    };
+    Some(
+        Judgement::new(cause, Confidence::Low, why)
+            .not(Cause::ActivationOrLogitsPeak, "a forward pass leaves pieces in the cache"),
+    )
+}
+
 /// More is free than asked for.
 fn contradiction(context: &Context<'_>) -> Option<Judgement> {
-    let (free, requested) = (context.allocation.free?, context.allocation.requested?);
-    (free.0 > requested.0.saturating_mul(2) + SMALLEST.0).then(|| {
+    let requested = context.allocation.requested?;
+    let Some(free) = context.allocation.free else {
+        let total = context.allocation.total?;
+        let held = context.allocation.reserved()?;
+        return ((held + requested).0 < total.0 / 2).then(|| {
+            Judgement::new(
+                Cause::Unknown,
+                Confidence::Low,
+                format!("{held} is held, {requested} asked for, and the card has {total}: others may hold it, or the device allows no buffer of that size"),
+            )
+        });
+    };
+    let roomy = free.0 > requested.0.saturating_mul(2) + SMALLEST.0 || (requested >= LARGE && free >= requested);
+    roomy.then(|| {
         Judgement::new(
             Cause::Unknown,
             Confidence::Medium,

@@ -48,11 +48,23 @@ fn killed(context: &Context<'_>) -> Judgement {
         .not(Cause::WeightsDoNotFit, "the card reports no failed allocation")
 }
 
+/// A model so many times larger than what is free does not fit the machine, however much of it is made free.
+const OUT_OF_REACH: u64 = 6;
+
 fn system_memory(context: &Context<'_>) -> Judgement {
     let (need, have) = (context.failure.bytes("required_gib"), context.failure.bytes("available_gib"));
     let text = |b: Option<crate::units::Bytes>| b.map_or_else(|| "?".to_owned(), |b| b.to_string());
     let why = format!("{} is needed in host memory and {} is free there with swap", text(need), text(have));
-    if context.facts.cards == Some(0) {
+    let (Some(need), Some(have)) = (need, have) else {
+        return Judgement::new(
+            Cause::HostRamExhausted,
+            Confidence::Low,
+            "the child process ended without a word and the engine itself guesses at too little memory",
+        );
+    };
+    // Without a card the weights live in host memory. What tidying up cannot free is missing for good.
+    let for_good = context.facts.capacity.map_or(need.0 / OUT_OF_REACH > have.0, |machine| need > machine);
+    if context.facts.cards == Some(0) && for_good {
         return Judgement::new(
             Cause::WeightsDoNotFit,
             Confidence::High,
