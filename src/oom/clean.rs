@@ -27,6 +27,7 @@ const PREFIX: &str = concat!(
     r"|\[[^\]]{0,60}\d\d:\d\d[^\]]{0,30}\]",
     r"|\([^()]{0,80}(?:pid|rank)[^()]{0,40}\)",
     r"|\[rank\d+\]:",
+    r"|\[TRT-LLM\]|\[RANK \d+\]|\[[EWI]\]",
     r"|(?:stdout|stderr) [FP]",
     r"|(?:ERROR|INFO|WARNING|CRITICAL|DEBUG|WARN)\b:?",
     r"|\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?",

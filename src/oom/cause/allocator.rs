@@ -3,6 +3,7 @@
 use super::engine_words::PEAKS;
 use super::{Confidence, Context, Judgement};
 use crate::engines::Cause;
+use crate::oom::Allocation;
 use crate::oom::fingerprint::{MatchKind, fingerprint};
 use crate::profiles::oom::{Signal, Stage};
 use crate::units::Bytes;
@@ -88,7 +89,9 @@ fn own_ranks(context: &Context<'_>) -> Option<Judgement> {
     let alike = others.len() >= 2 && most.0 - least.0 <= most.0 / 20;
     let mut sorted = pids.clone();
     sorted.sort_by(f64::total_cmp);
-    let consecutive = sorted.windows(2).all(|pair| pair[1] - pair[0] <= 3.0);
+    // One stranger among many ranks changes nothing.
+    let runs = sorted.chunk_by(|a, b| b - a <= 3.0).map(<[f64]>::len);
+    let consecutive = runs.max().is_some_and(|run| run >= 2 && (run == sorted.len() || run * 3 > sorted.len() * 2));
     let near = sorted.windows(2).all(|pair| pair[1] - pair[0] <= ONE_START);
     (others.len() >= 2 && (alike && near || consecutive)).then(|| {
         Judgement::new(
@@ -107,18 +110,21 @@ fn own_ranks(context: &Context<'_>) -> Option<Judgement> {
 fn other_processes(context: &Context<'_>) -> Option<Judgement> {
     let numbers = &context.allocation;
     let held = numbers.held_by_others().filter(|held| *held > UNACCOUNTED)?;
-    // Room for the block would have been there: whoever holds the rest is not to blame. Of a full card the driver keeps a last piece.
-    let requested = numbers.requested.unwrap_or_default();
-    let last_piece = requested <= SMALL && numbers.free.is_some_and(|free| free <= SMALL);
-    if numbers.is_short() == Some(false) && !last_piece {
+    // Room for the block would have been there: whoever holds the rest is not to blame.
+    if has_room(numbers) {
         return None;
     }
+    let requested = numbers.requested.unwrap_or_default();
     // Nor would the block fit without them.
     if numbers.free.unwrap_or_default() + held < requested {
         return None;
     }
     let total = numbers.total?;
     let own = numbers.process.or(numbers.reserved())?;
+    // What no message lists is only inferred: not where an empty card would be too small, nor where all ranks show the same.
+    if numbers.others.is_empty() && (is_too_large_for_any(context, total) || is_the_same_everywhere(context)) {
+        return None;
+    }
     Some(
         Judgement::new(
             Cause::OtherProcessOnGpu,
@@ -130,6 +136,33 @@ fn other_processes(context: &Context<'_>) -> Option<Judgement> {
         )
         .not(Cause::WeightsDoNotFit, format!("this process holds {own} only")),
     )
+}
+
+/// Whether the driver had room for the block. Of a full card it keeps a last piece.
+fn has_room(numbers: &Allocation) -> bool {
+    let is_last_piece = numbers.free.zip(numbers.requested).is_some_and(|(free, r)| free <= SMALL && r <= SMALL);
+    numbers.is_short() == Some(false) && !is_last_piece
+}
+
+/// Whether the weights of one rank exceed a card, whoever else is on it.
+fn is_too_large_for_any(context: &Context<'_>, total: Bytes) -> bool {
+    let own = context.allocation.reserved().unwrap_or_default();
+    own.0 > total.0 / 2 && context.facts.weights_per_card().is_some_and(|weights| weights > total)
+}
+
+/// Whether ranks on other cards miss just as much, and less than they hold: memory of the job itself, outside of PyTorch.
+fn is_the_same_everywhere(context: &Context<'_>) -> bool {
+    let numbers = &context.allocation;
+    let Some((held, own)) = numbers.held_by_others().zip(numbers.reserved()) else { return false };
+    if held.0 > own.0 / 2 {
+        return false;
+    }
+    let device = context.failure.number("device");
+    let mut peers = context.peers().filter(|e| e.number("device").is_some() && e.number("device") != device);
+    peers.any(|e| {
+        let theirs = Allocation::read(e).held_by_others();
+        theirs.is_some_and(|theirs| theirs.0.abs_diff(held.0) <= held.0 / 50)
+    })
 }
 
 /// Not even a context could be made.
@@ -263,11 +296,13 @@ fn not_float32(context: &Context<'_>, judgement: Judgement) -> Judgement {
 fn too_large(context: &Context<'_>) -> Option<Judgement> {
     let numbers = &context.allocation;
     let total = numbers.total?;
-    if numbers.is_short() == Some(false) || context.is_at(&[Stage::Serving, Stage::Forward, Stage::Profiling]) {
+    if has_room(numbers) || context.is_at(&[Stage::Serving, Stage::Forward, Stage::Profiling]) {
         return None;
     }
     // The card must be full of this process's tensors, as far as the message says.
-    if numbers.allocated.is_some_and(|a| a.0 < total.0 / 100 * 75) {
+    let least = if is_too_large_for_any(context, total) { 50 } else { 75 };
+    if numbers.allocated.is_some_and(|a| a.0 < total.0 / 100 * least) || numbers.free.is_some_and(|f| f.0 > total.0 / 2)
+    {
         return None;
     }
     if let Some(judgement) = float32(context, total) {
@@ -378,7 +413,8 @@ fn nothing_cached(context: &Context<'_>) -> Option<Judgement> {
     let numbers = &context.allocation;
     let (allocated, unallocated, total) = (numbers.allocated?, numbers.unallocated?, numbers.total?);
     let has_pool = engine_chooses(context) || numbers.private_pools.is_some();
-    let is_loading = unallocated <= UNTOUCHED && allocated.0 > total.0 / 100 * 75 && numbers.is_short() == Some(true);
+    let is_loading =
+        unallocated <= UNTOUCHED && allocated.0 > total.0 / 100 * 75 && numbers.free.is_some() && !has_room(numbers);
     if !is_loading || has_pool || context.stage.is_some_and(|s| s != Stage::Weights && s != Stage::Startup) {
         return None;
     }

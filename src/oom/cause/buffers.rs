@@ -128,6 +128,14 @@ fn ggml(context: &Context<'_>) -> Judgement {
         )
         .not(Cause::WeightsDoNotFit, "the weights were loaded before");
     }
+    if has("arena") {
+        return Judgement::new(
+            Cause::ComputeBuffer,
+            Confidence::High,
+            format!("the graph of one batch takes{size}, more than the buffer that old releases set aside for it"),
+        )
+        .not(Cause::WeightsDoNotFit, "the buffer has a fixed size, whatever the card has free");
+    }
     if has("compute_owner") {
         let recovered = if has("recovered") { "; the program goes on without pipeline parallelism" } else { "" };
         if several && !others_fail && is_small(context) && !has("recovered") {

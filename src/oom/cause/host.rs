@@ -12,6 +12,10 @@ pub(super) fn judge(context: &Context<'_>) -> Option<Judgement> {
             Confidence::Medium,
             "a worker vanished without an error of its own, as under the host's OOM killer; each worker reads its checkpoint into host memory",
         ),
+        Signal::SharedMemoryFull if context.failure.fields.contains_key("bus_error") => host(
+            Confidence::Medium,
+            "a bus error: pages of a mapped file could not be had, as when the shared memory of the container is full",
+        ),
         Signal::SharedMemoryFull => {
             host(Confidence::High, "the shared memory of the container is full (Docker gives 64 MiB by default)")
         }

@@ -202,6 +202,13 @@ fn peak(context: &Context<'_>) -> Vec<Repair> {
     if context.failure.signal == Signal::EngineBufferFailed || context.failure.signal == Signal::TacticMemory {
         return vec![smaller_batch(context), lower_context(context, None), lower_share(context)];
     }
+    if context.failure.signal == Signal::BufferLimitExceeded {
+        return vec![
+            lower_context(context, None),
+            new(RepairKind::OtherRelease, "a release that keeps the logits of the last token alone", "an upgrade"),
+            smaller_batch(context),
+        ];
+    }
     // At run time the pool is what can give way.
     let has_pool = facts.runs(&["vllm", "sglang", "openllm", "lmdeploy", "tgi"]);
     let mut list = Vec::new();
@@ -265,6 +272,13 @@ fn uneven(context: &Context<'_>) -> Vec<Repair> {
                 .to_owned(),
         ));
         return vec![fewer_layers(context), spare, smaller_batch(context)];
+    }
+    if context.failure.signal == Signal::DeviceMapExceedsCards {
+        return vec![
+            new(RepairKind::Rebalance, "a device map by hand, or caps for each card that a whole module fits", "none")
+                .with(Some("max_memory".to_owned())),
+            new(RepairKind::OtherRelease, "a release whose automatic map counts the largest module", "an upgrade"),
+        ];
     }
     if context.failure.fields.contains_key("pids") {
         return vec![
