@@ -28,6 +28,19 @@ fn published_failures_are_told_apart() {
     assert!(score.named.part() >= 0.95, "a named cause is seldom another one: {}", score.named);
 }
 
+/// Sets that were labelled before the program saw them; their first scores stand in `docs/diagnosis.md`.
+#[test]
+fn failures_of_other_engines_are_told_apart() {
+    for (set, least) in [("fresh-others", 0.95), ("fresh-others-2", 0.88)] {
+        let score = oom::Score::of(&oom::compare_set(set));
+        assert!(score.causes.part() >= least, "{set}, causes: {}", score.causes);
+        assert!(score.confirmed.part() >= 1.0, "{set}, confirmed causes: {}", score.confirmed);
+        assert!(score.fields.part() >= 1.0, "{set}, fields: {}", score.fields);
+        assert!(score.device.part() >= 1.0, "{set}, cards: {}", score.device);
+        assert!(score.fixes.part() >= 0.85, "{set}, fix among the first two repairs: {}", score.fixes);
+    }
+}
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }

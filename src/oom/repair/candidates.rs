@@ -176,6 +176,10 @@ fn nothing_left(context: &Context<'_>) -> Vec<Repair> {
             }
             list.push(lower_share(context));
         }
+        // Its PyTorch engine sets logits of a whole prefill chunk aside before it sizes the pool.
+        Signal::NoMemoryForKv if facts.runs(&["lmdeploy"]) => {
+            return vec![smaller_batch(context), tensor_parallel(context), quantise(context)];
+        }
         Signal::Allocation => {
             list.push(new(
                 RepairKind::RaiseShare,
@@ -397,6 +401,17 @@ fn divisors(context: &Context<'_>) -> Vec<Repair> {
 }
 
 fn pool(context: &Context<'_>) -> Vec<Repair> {
+    if is_ggml(context) {
+        return vec![
+            fewer_sequences_to(context, 1),
+            new(RepairKind::RaiseShare, "a longer context, which all slots share", "memory for the cache").with(spell(
+                engine(context),
+                Knob::ContextLength,
+                "N",
+            )),
+            smaller_cache(context),
+        ];
+    }
     let by_pages = context
         .failure
         .number("requested_tokens")
@@ -440,6 +455,9 @@ fn workspace(context: &Context<'_>) -> Vec<Repair> {
             fewer_sequences(context),
             smaller_batch(context),
         ];
+    }
+    if is_ggml(context) {
+        return vec![fewer_layers(context), smaller_batch(context), lower_context(context, None)];
     }
     let free = context.failure.number("free_gib").zip(context.failure.number("total_gib"));
     let lower = match free.map(|(free, total)| ((free / total.max(1e-6) - 0.01) * 100.0).floor() / 100.0) {
