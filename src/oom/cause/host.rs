@@ -79,6 +79,9 @@ fn system_memory(context: &Context<'_>) -> Judgement {
         .not(Cause::WeightsDoNotFit, "the figure counts what does not go to the card")
 }
 
+/// The part in use from which on a card has no room for another process.
+const NEARLY_FULL: f64 = 0.9;
+
 /// A driver call that failed for want of memory: the host's, where the card had room.
 fn driver(context: &Context<'_>) -> Option<Judgement> {
     if context.failure.text("call") == Some("cuMemAddressReserve") {
@@ -101,11 +104,24 @@ fn driver(context: &Context<'_>) -> Option<Judgement> {
             .on([wsl]),
         );
     }
-    let roomy = context
+    // Of a table of cards the one that the process takes: as the message names it, else the first.
+    let device = context.failure.number("device").filter(|d| *d >= 0.0).unwrap_or_default() as usize;
+    let card = context
         .events
         .of(Signal::CardInUse)
-        .find(|e| e.number("used_mib").zip(e.number("total_mib")).is_some_and(|(used, total)| used < total / 2.0));
-    if let Some(event) = roomy {
+        .nth(device)
+        .and_then(|e| Some((e, e.number("used_mib")? / e.number("total_mib").filter(|total| *total > 0.0)?)));
+    if let Some((event, _)) = card.filter(|(_, part)| *part > NEARLY_FULL && context.stage.is_none()) {
+        return Some(
+            Judgement::new(
+                Cause::OtherProcessOnGpu,
+                Confidence::Low,
+                "the table of cards shows this one nearly full, and the call that failed tells no numbers of its own",
+            )
+            .on([event]),
+        );
+    }
+    if let Some((event, _)) = card.filter(|(_, part)| *part < 0.5) {
         return Some(
             Judgement::new(
                 Cause::HostRamExhausted,

@@ -67,6 +67,10 @@ pub(in crate::oom) fn candidates(context: &Context<'_>, cause: Cause) -> Vec<Rep
                 "an interruption; it delays and does not repair",
             ),
         ],
+        // Whoever owns the buffer of ggml: these make room on the card.
+        Cause::Unknown if context.failure.signal == Signal::GgmlBuffer => {
+            vec![fewer_layers(context), lower_context(context, None), smaller_batch(context)]
+        }
         Cause::Unknown => Vec::new(),
     };
     dedup(list)
