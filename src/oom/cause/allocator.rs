@@ -21,8 +21,6 @@ const SMALLEST: Bytes = Bytes::mib(2);
 /// Requests served before a failure that speak for slow growth.
 const MANY_REQUESTS: f64 = 1000.0;
 
-/// What a cache holds at most while nothing was given back: the messages round to 10 MiB.
-const UNTOUCHED: Bytes = Bytes::mib(16);
 /// Numbers of processes that one launcher starts lie no further apart.
 const ONE_START: f64 = 64.0;
 
@@ -393,6 +391,11 @@ fn pieces(context: &Context<'_>) -> Option<Judgement> {
     if at_peak || !(whole_in_cache || numbers.fits_in_pieces() == Some(true)) {
         return None;
     }
+    // A card full of live tensors: what little is cached is no reason.
+    let full = numbers.total.zip(numbers.allocated).filter(|(total, live)| live.0 > total.0 / 10 * 9);
+    if full.is_some_and(|(total, _)| unallocated <= untouched(total)) {
+        return None;
+    }
     let free = numbers.free.unwrap_or_default();
     // A larger block is a segment of its own, for which the driver has room.
     if requested > SEGMENT && free > requested * 2 {
@@ -408,13 +411,20 @@ fn pieces(context: &Context<'_>) -> Option<Judgement> {
     )
 }
 
+/// What a cache holds at most while hardly anything was given back; the messages round to 10 MiB.
+fn untouched(total: Bytes) -> Bytes {
+    Bytes::mib(16).max(Bytes(total.0 / 200))
+}
+
 /// The allocator never took anything back: nothing but weights was allocated so far.
 fn nothing_cached(context: &Context<'_>) -> Option<Judgement> {
     let numbers = &context.allocation;
     let (allocated, unallocated, total) = (numbers.allocated?, numbers.unallocated?, numbers.total?);
     let has_pool = engine_chooses(context) || numbers.private_pools.is_some();
-    let is_loading =
-        unallocated <= UNTOUCHED && allocated.0 > total.0 / 100 * 75 && numbers.free.is_some() && !has_room(numbers);
+    let is_loading = unallocated <= untouched(total)
+        && allocated.0 > total.0 / 100 * 75
+        && numbers.free.is_some()
+        && !has_room(numbers);
     if !is_loading || has_pool || context.stage.is_some_and(|s| s != Stage::Weights && s != Stage::Startup) {
         return None;
     }
