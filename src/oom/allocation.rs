@@ -81,7 +81,8 @@ impl Allocation {
         if !self.others.is_empty() {
             return Some(self.others.iter().sum());
         }
-        let own = self.process.or(self.reserved())?;
+        // An allocator that does not say what it caches may hold all the rest itself.
+        let own = self.process.or(self.reserved().filter(|_| self.unallocated.is_some()))?;
         Some(self.total?.saturating_sub(self.free?).saturating_sub(own))
     }
 
