@@ -73,7 +73,8 @@ impl Allocation {
         if !self.others.is_empty() {
             return Some(self.others.iter().sum());
         }
-        let own = self.process.or(self.reserved())?;
+        // Without the cache's size it could be what fills the card.
+        let own = self.process.or_else(|| Some(self.allocated? + self.unallocated?))?;
         Some(self.total?.saturating_sub(self.free?).saturating_sub(own))
     }
 

@@ -35,8 +35,9 @@ const RULES: &[Rule] = &[
     many_requests,
     pieces,
     contradiction,
-    large_block,
     one_card,
+    large_block,
+    idle_cards,
     smallest_piece,
 ];
 
@@ -78,10 +79,9 @@ fn own_ranks(context: &Context<'_>) -> Option<Judgement> {
     let others = &context.allocation.others;
     let (least, most) = (others.iter().min()?, others.iter().max()?);
     let alike = others.len() >= 2 && most.0 - least.0 <= most.0 / 20;
-    let mut sorted = pids.clone();
-    sorted.sort_by(f64::total_cmp);
-    let consecutive = sorted.windows(2).all(|pair| pair[1] - pair[0] <= 3.0);
-    (others.len() >= 2 && (alike || consecutive)).then(|| {
+    // Bare contexts fill no card.
+    let is_much = others.iter().sum::<Bytes>() > UNACCOUNTED;
+    (others.len() >= 2 && is_much && (alike || neighbours(pids) * 4 >= pids.len() * 3)).then(|| {
         Judgement::new(
             Cause::UnevenSplitOrRankExtra,
             Confidence::Medium,
@@ -95,6 +95,18 @@ fn own_ranks(context: &Context<'_>) -> Option<Judgement> {
     })
 }
 
+/// How many of these processes were started one right after the other.
+fn neighbours(pids: &[f64]) -> usize {
+    let mut sorted = pids.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let (mut run, mut longest) = (1, 0);
+    for pair in sorted.windows(2) {
+        run = if pair[1] - pair[0] <= 3.0 { run + 1 } else { 1 };
+        longest = longest.max(run);
+    }
+    longest
+}
+
 fn other_processes(context: &Context<'_>) -> Option<Judgement> {
     let numbers = &context.allocation;
     let held = numbers.held_by_others().filter(|held| *held > UNACCOUNTED)?;
@@ -105,6 +117,11 @@ fn other_processes(context: &Context<'_>) -> Option<Judgement> {
     // Nor would the block fit without them.
     let requested = numbers.requested.unwrap_or_default();
     if numbers.free.unwrap_or_default() + held < requested {
+        return None;
+    }
+    // A remainder that no process is named for is no neighbour where the process's own cache alone would hold the block.
+    let in_own_cache = numbers.unallocated.is_some_and(|cached| cached >= requested && cached > held);
+    if numbers.others.is_empty() && in_own_cache {
         return None;
     }
     let total = numbers.total?;
@@ -460,22 +477,39 @@ fn many_requests(context: &Context<'_>) -> Option<Judgement> {
     )
 }
 
-/// A full card beside empty ones.
+/// A card full of one process's tensors beside empty ones, when a further one of ordinary size comes.
 fn one_card(context: &Context<'_>) -> Option<Judgement> {
+    let numbers = &context.allocation;
+    let (allocated, total) = (numbers.allocated?, numbers.total?);
+    let is_further_tensor = numbers.share_requested().is_some_and(|share| share < 0.1) && !context.is_at(PEAKS);
+    // Beyond what an engine's budget gives weights and pool together.
+    let is_full = allocated.0 > total.0 / 100 * 93;
+    (is_further_tensor && is_full && unused_cards(context) > 0).then(|| unused(context))
+}
+
+/// Cards that hold no part of the one copy of the model.
+fn unused_cards(context: &Context<'_>) -> u32 {
     let facts = context.facts;
+    if facts.ranks() == 1 && facts.has_idle_cards() { facts.cards.unwrap_or(1) - 1 } else { 0 }
+}
+
+fn unused(context: &Context<'_>) -> Judgement {
+    Judgement::new(
+        Cause::SingleGpuPlacementWhileOthersIdle,
+        Confidence::Low,
+        format!("one card is full and {} more stay unused", unused_cards(context)),
+    )
+}
+
+/// A full card beside empty ones.
+fn idle_cards(context: &Context<'_>) -> Option<Judgement> {
     let numbers = &context.allocation;
     let full = match (numbers.allocated, numbers.total) {
         (Some(allocated), Some(total)) => allocated.0 > total.0 / 100 * 85,
         _ => numbers.is_short() == Some(true),
     };
-    let single = facts.ranks() == 1 && facts.has_idle_cards() && !facts.runs(&["vllm", "sglang", "tgi"]);
-    (single && full).then(|| {
-        Judgement::new(
-            Cause::SingleGpuPlacementWhileOthersIdle,
-            Confidence::Low,
-            format!("one card is full and {} more stay unused", facts.cards.unwrap_or(1) - 1),
-        )
-    })
+    let has_pool = context.facts.runs(&["vllm", "sglang", "tgi"]);
+    (full && !has_pool && unused_cards(context) > 0).then(|| unused(context))
 }
 
 /// The smallest piece fails in an engine with a pool: many small tensors took what the budget leaves, as captures do.

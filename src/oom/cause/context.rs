@@ -116,6 +116,7 @@ fn from_frames<'a>(events: &'a Events, failure: &Event) -> Option<(Stage, &'a Ev
         Stage::KvSizing,
     ])
     .or_else(|| last(&[Stage::Startup]))
+    .or_else(|| last(&[Stage::Warmup]))
     .or_else(|| last(&[Stage::Serving]))
     .or_else(|| last(&[Stage::Forward]))
     .or_else(|| last(&[Stage::Profiling]))

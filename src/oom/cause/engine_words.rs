@@ -38,10 +38,7 @@ pub(super) fn judge(context: &Context<'_>) -> Option<Judgement> {
             .not(Cause::ActivationOrLogitsPeak, "the message comes while the pool is sized, before any request"),
         ),
         Signal::FreeBelowRequest => Some(free_at_start(context)),
-        Signal::ProfilingGainedMemory => high(
-            Cause::OtherProcessOnGpu,
-            "more is free after the profile than before it: another process let go of memory meanwhile; nothing ran out",
-        ),
+        Signal::ProfilingGainedMemory => Some(profile_gained(context)),
         Signal::SleepModeRemap => Some(Judgement::new(
             Cause::OtherProcessOnGpu,
             Confidence::Medium,
@@ -158,6 +155,23 @@ fn free_at_start(context: &Context<'_>) -> Judgement {
         format!("{used} of the card is in use before the engine starts, {short} more than its share leaves"),
     )
     .not(Cause::WeightsDoNotFit, "nothing was loaded yet")
+}
+
+fn profile_gained(context: &Context<'_>) -> Judgement {
+    let (before, after) = (context.failure.number("initial_free_gib"), context.failure.number("current_free_gib"));
+    if before.zip(after).is_some_and(|(before, after)| after <= before) {
+        return Judgement::new(
+            Cause::Unknown,
+            Confidence::High,
+            "as much is free after the profile as before it: the engine's check refuses an equality, and nothing ran out",
+        )
+        .not(Cause::OtherProcessOnGpu, "no memory became free meanwhile");
+    }
+    Judgement::new(
+        Cause::OtherProcessOnGpu,
+        Confidence::High,
+        "more is free after the profile than before it: another process let go of memory meanwhile; nothing ran out",
+    )
 }
 
 fn capture(context: &Context<'_>) -> Judgement {
