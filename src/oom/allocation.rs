@@ -48,6 +48,14 @@ impl Allocation {
                 process = Some(others.remove(place));
             }
         }
+        // Where the one that is listed and what is free make up the card, no room is left for another one that asks.
+        if let (None, [one], Some(total), Some(free)) =
+            (process, others.as_slice(), bytes("total_gib"), bytes("free_mib"))
+            && *one + free + allocated.unwrap_or(BESIDE_ALLOCATOR) > total + Bytes::gib(1)
+            && allocated.is_none_or(|allocated| allocated <= *one)
+        {
+            process = others.pop();
+        }
         Self {
             requested: bytes("requested_mib").or_else(|| bytes("requested_bytes")),
             total: bytes("total_gib"),

@@ -9,6 +9,8 @@ use crate::units::Bytes;
 
 /// Memory that no figure of the process accounts for, above which another process is there.
 const UNACCOUNTED: Bytes = Bytes(1_288_490_189);
+/// The same once kernels, handles and workspaces of a serving process have come on top, where no message tells its whole size.
+const UNACCOUNTED_SERVING: Bytes = Bytes::gib(2);
 /// A block this large is one tensor, not the last straw.
 const LARGE: Bytes = Bytes::gib(1);
 /// A block this small fails only on a card that is full already.
@@ -39,6 +41,7 @@ const RULES: &[Rule] = &[
     large_block,
     idle_cards,
     smallest_piece,
+    full_of_tensors,
 ];
 
 pub(super) fn judge(context: &Context<'_>) -> Option<Judgement> {
@@ -109,7 +112,10 @@ fn neighbours(pids: &[f64]) -> usize {
 
 fn other_processes(context: &Context<'_>) -> Option<Judgement> {
     let numbers = &context.allocation;
-    let held = numbers.held_by_others().filter(|held| *held > UNACCOUNTED)?;
+    let is_remainder = numbers.others.is_empty() && numbers.process.is_none();
+    let serves = context.is_at(&[Stage::Serving, Stage::Forward]);
+    let usual = if is_remainder && serves { UNACCOUNTED_SERVING } else { UNACCOUNTED };
+    let held = numbers.held_by_others().filter(|held| *held > usual)?;
     // Room for the block would have been there: whoever holds the rest is not to blame.
     if numbers.is_short() == Some(false) {
         return None;
@@ -525,6 +531,24 @@ fn smallest_piece(context: &Context<'_>) -> Option<Judgement> {
             Confidence::Low,
             "the card is full to the last 2 MiB although the budget leaves a part of it: small tensors outside the budget, as graph capture makes them",
         )
+        .not(Cause::ActivationOrLogitsPeak, "a peak asks for large blocks")
+    })
+}
+
+/// Tensors of this process alone fill the card, and one more of ordinary size comes: more than any budget gives a pool, and in smaller
+/// pieces than a peak asks for.
+fn full_of_tensors(context: &Context<'_>) -> Option<Judgement> {
+    let numbers = &context.allocation;
+    let (allocated, total) = (numbers.allocated?, numbers.total?);
+    let is_further_tensor = numbers.share_requested().is_some_and(|share| share < 0.02);
+    let fits = context.facts.weights_per_card().is_some_and(|weights| weights.0 < total.0 / 100 * 60);
+    (context.stage.is_none() && is_further_tensor && !fits && allocated.0 > total.0 / 100 * 95).then(|| {
+        Judgement::new(
+            Cause::WeightsDoNotFit,
+            Confidence::Low,
+            format!("tensors of this process take {allocated} of {total} and one more of ordinary size fails, as while weights are created"),
+        )
+        .not(Cause::OtherProcessOnGpu, "the tensors are this process's own")
         .not(Cause::ActivationOrLogitsPeak, "a peak asks for large blocks")
     })
 }

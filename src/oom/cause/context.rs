@@ -6,6 +6,8 @@ use crate::units::Bytes;
 
 /// Lines before a failure in which its traceback stands.
 const TRACEBACK: u64 = 120;
+/// Lines after a failure in which its traceback stands, where the message comes first.
+const TRACEBACK_AFTER: u64 = 60;
 /// Lines after a failure in which an engine wraps it in words of its own.
 const WRAPPER: u64 = 80;
 
@@ -28,7 +30,10 @@ impl<'a> Context<'a> {
         let own = wrapper.and_then(|w| w.stage).or(failure.stage);
         let (stage, stage_event) = match own {
             Some(stage) => (Some(stage), wrapper),
-            None => match from_frames(events, failure).or_else(|| from_states(events, failure)) {
+            None => match from_frames(events, failure)
+                .or_else(|| from_states(events, failure))
+                .or_else(|| from_frames_after(events, failure))
+            {
                 Some((stage, event)) => (Some(stage), Some(event)),
                 None => (None, None),
             },
@@ -96,15 +101,25 @@ fn wrapper<'a>(events: &'a Events, failure: &Event) -> Option<&'a Event> {
     events.list.iter().find(near)
 }
 
-/// The stage by the frames of the traceback before the failure. Frames that name a stage of its own win over those of the loops around.
+/// The stage by the frames of the traceback before the failure.
 fn from_frames<'a>(events: &'a Events, failure: &Event) -> Option<(Stage, &'a Event)> {
-    let frames = |e: &&Event| {
-        e.role == Role::Frame
-            && e.place.line <= failure.place.last_line
-            && failure.place.line.saturating_sub(e.place.line) <= TRACEBACK
-            && e.same_process(failure)
+    let before = |e: &Event| {
+        e.place.line <= failure.place.last_line && failure.place.line.saturating_sub(e.place.line) <= TRACEBACK
     };
-    let frames: Vec<&Event> = events.list.iter().filter(frames).collect();
+    innermost(events, failure, before)
+}
+
+/// The stage by the frames that follow, where an engine writes the message first and the traceback after it.
+fn from_frames_after<'a>(events: &'a Events, failure: &Event) -> Option<(Stage, &'a Event)> {
+    let after =
+        |e: &Event| e.place.line > failure.place.last_line && e.place.line - failure.place.last_line <= TRACEBACK_AFTER;
+    innermost(events, failure, after)
+}
+
+/// The frame that tells most of those chosen. Frames that name a stage of its own win over those of the loops around.
+fn innermost<'a>(events: &'a Events, failure: &Event, chosen: impl Fn(&Event) -> bool) -> Option<(Stage, &'a Event)> {
+    let frames: Vec<&Event> =
+        events.list.iter().filter(|e| e.role == Role::Frame && chosen(e) && e.same_process(failure)).collect();
     let last = |wanted: &[Stage]| frames.iter().rev().find_map(|e| Some((e.stage.filter(|s| wanted.contains(s))?, *e)));
     last(&[
         Stage::SamplerWarmup,
