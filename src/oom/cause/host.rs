@@ -49,9 +49,13 @@ fn killed(context: &Context<'_>) -> Judgement {
 }
 
 fn system_memory(context: &Context<'_>) -> Judgement {
-    let (need, have) = (context.failure.bytes("required_gib"), context.failure.bytes("available_gib"));
+    let bytes = |names: [&str; 2]| names.iter().find_map(|name| context.failure.bytes(name));
+    let (need, have) = (bytes(["required_gib", "required_gb"]), bytes(["available_gib", "available_gb"]));
     let text = |b: Option<crate::units::Bytes>| b.map_or_else(|| "?".to_owned(), |b| b.to_string());
-    let why = format!("{} is needed in host memory and {} is free there with swap", text(need), text(have));
+    let why = match context.failure.bytes("host_total_gib") {
+        Some(total) => format!("{} of host memory is asked for, and the host has {total} in all", text(need)),
+        None => format!("{} is needed in host memory and {} is free there with swap", text(need), text(have)),
+    };
     if context.facts.cards == Some(0) {
         return Judgement::new(
             Cause::WeightsDoNotFit,

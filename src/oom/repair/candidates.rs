@@ -173,6 +173,10 @@ fn nothing_left(context: &Context<'_>) -> Vec<Repair> {
             list.push(smaller_batch(context));
             list.push(quantise(context));
         }
+        Signal::StateBlocksTooFew => {
+            let blocks = context.failure.number("state_blocks").filter(|n| *n >= 1.0).map_or(64, |n| n as u64);
+            list.push(fewer_sequences_to(context, blocks));
+        }
         Signal::ComponentFailed => {
             if facts.ranks() > 1 {
                 list.push(new(
