@@ -42,6 +42,7 @@ const RULES: &[Rule] = &[
     idle_cards,
     smallest_piece,
     full_of_tensors,
+    crumbs,
 ];
 
 pub(super) fn judge(context: &Context<'_>) -> Option<Judgement> {
@@ -114,7 +115,14 @@ fn other_processes(context: &Context<'_>) -> Option<Judgement> {
     let numbers = &context.allocation;
     let is_remainder = numbers.others.is_empty() && numbers.process.is_none();
     let serves = context.is_at(&[Stage::Serving, Stage::Forward]);
-    let usual = if is_remainder && serves { UNACCOUNTED_SERVING } else { UNACCOUNTED };
+    let usual = match numbers.total {
+        // The executables of captured graphs and the libraries' workspaces grow with the card.
+        Some(total) if is_remainder && serves && numbers.private_pools.is_some() => {
+            UNACCOUNTED_SERVING.max(Bytes(total.0 / 10))
+        }
+        _ if is_remainder && serves => UNACCOUNTED_SERVING,
+        _ => UNACCOUNTED,
+    };
     let held = numbers.held_by_others().filter(|held| *held > usual)?;
     // Room for the block would have been there: whoever holds the rest is not to blame.
     if numbers.is_short() == Some(false) {
@@ -363,6 +371,22 @@ fn serving(context: &Context<'_>) -> Option<Judgement> {
 
 /// Memory is there, in pieces.
 fn pieces(context: &Context<'_>) -> Option<Judgement> {
+    in_pieces(context).filter(|_| !has_usual_slack(context))
+}
+
+/// The same where the pieces are no more than any allocator holds, and nothing else explains the failure.
+fn crumbs(context: &Context<'_>) -> Option<Judgement> {
+    in_pieces(context).map(|judgement| Judgement { confidence: Confidence::Low, ..judgement })
+}
+
+/// Whether the card is full and the cache as small as on any such card.
+fn has_usual_slack(context: &Context<'_>) -> bool {
+    let numbers = &context.allocation;
+    numbers.is_short() == Some(true)
+        && numbers.unallocated.zip(numbers.total).is_some_and(|(cached, total)| cached.0 < total.0 / 50)
+}
+
+fn in_pieces(context: &Context<'_>) -> Option<Judgement> {
     let numbers = &context.allocation;
     let (unallocated, requested) = (numbers.unallocated?, numbers.requested?);
     let at_peak = context.is_at(PEAKS) && requested >= LARGE;
@@ -384,7 +408,8 @@ fn pieces(context: &Context<'_>) -> Option<Judgement> {
 /// More is free than asked for.
 fn contradiction(context: &Context<'_>) -> Option<Judgement> {
     let (free, requested) = (context.allocation.free?, context.allocation.requested?);
-    (free.0 > requested.0.saturating_mul(2) + SMALLEST.0).then(|| {
+    // What is printed is rounded, and the last pages of a card are not always usable.
+    (free.0 > requested.0.saturating_add(requested.0 / 4) + Bytes::mib(16).0).then(|| {
         Judgement::new(
             Cause::Unknown,
             Confidence::Medium,

@@ -8,6 +8,8 @@ use crate::units::Bytes;
 const TRACEBACK: u64 = 120;
 /// Lines after a failure in which its traceback stands, where the message comes first.
 const TRACEBACK_AFTER: u64 = 60;
+/// Lines after a failure in which a log with its newest line first holds what came right before.
+const NEWEST_FIRST: u64 = 12;
 /// Lines after a failure in which an engine wraps it in words of its own.
 const WRAPPER: u64 = 80;
 
@@ -33,6 +35,7 @@ impl<'a> Context<'a> {
             None => match from_frames(events, failure)
                 .or_else(|| from_states(events, failure))
                 .or_else(|| from_frames_after(events, failure))
+                .or_else(|| from_states_after(events, failure))
             {
                 Some((stage, event)) => (Some(stage), Some(event)),
                 None => (None, None),
@@ -139,11 +142,24 @@ fn innermost<'a>(events: &'a Events, failure: &Event, chosen: impl Fn(&Event) ->
 
 /// The stage by what the engine reported last.
 fn from_states<'a>(events: &'a Events, failure: &Event) -> Option<(Stage, &'a Event)> {
-    let states =
-        events.list.iter().rev().filter(|e| {
-            matches!(e.role, Role::State | Role::Gauge) && e.place <= failure.place && e.same_process(failure)
-        });
-    let latest = states.into_iter().find(|e| e.stage.is_some())?;
+    let mut states = events.list.iter().rev().filter(|e| is_state(e) && e.place <= failure.place);
+    still_going(states.find(|e| e.stage.is_some() && e.same_process(failure))?)
+}
+
+/// The same in a log whose newest line comes first, as some consoles show it.
+fn from_states_after<'a>(events: &'a Events, failure: &Event) -> Option<(Stage, &'a Event)> {
+    let mut states = events.list.iter().filter(|e| e.role == Role::State && e.place.file == failure.place.file);
+    let first = states.find(|e| e.stage.is_some() && e.same_process(failure))?;
+    let distance = first.place.line.checked_sub(failure.place.last_line)?;
+    (distance <= NEWEST_FIRST).then_some(first).and_then(still_going)
+}
+
+fn is_state(event: &Event) -> bool {
+    matches!(event.role, Role::State | Role::Gauge)
+}
+
+/// The stage that a report leaves the engine in, where it is not one that the report ends.
+fn still_going(latest: &Event) -> Option<(Stage, &Event)> {
     // That weights were loaded or a pool was sized says what is over, not what came next.
     match latest.signal {
         Signal::Weights | Signal::KvSize | Signal::KvBlocks | Signal::KvAvailable | Signal::Budget => None,
