@@ -44,6 +44,31 @@ fn diagnose(arguments: &[&str]) -> (i32, Value) {
     (output.status.code().unwrap(), serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}")))
 }
 
+/// After the fact cards are described in words; only what cannot mean any card is an error.
+#[test]
+fn cards_may_be_described() {
+    let log = "examples/oom/case1-72b-on-one-card.log";
+    for (gpus, note) in [
+        ("5xA100 80GB", None),
+        ("5xA100 80GB (rented)", Some("taken as 5×A100-80GB")),
+        ("5x5 cards", Some("5 of unknown size")),
+    ] {
+        let (exit, report) = diagnose(&[log, "--gpus", gpus]);
+        assert_eq!(
+            (exit, &report["findings"][0]["cause"]),
+            (1, &"single_gpu_placement_while_others_idle".into()),
+            "{gpus}"
+        );
+        let notes = report["notes"].to_string();
+        assert_eq!(notes.contains("is taken as"), note.is_some(), "{notes}");
+        assert!(note.is_none_or(|note| notes.contains(note)), "{notes}");
+    }
+    for gpus in ["0xA10", "5x", ""] {
+        let mut command = Command::cargo_bin("shardfit").unwrap();
+        command.current_dir(root()).args(["diagnose", log, "--gpus", gpus]).assert().code(2);
+    }
+}
+
 #[test]
 fn starts_that_went_well_give_no_finding() {
     let mut seen = 0;
