@@ -3,6 +3,7 @@
 use super::engine_words::PEAKS;
 use super::{Confidence, Context, Judgement};
 use crate::engines::Cause;
+use crate::oom::Allocation;
 use crate::oom::fingerprint::{MatchKind, fingerprint};
 use crate::profiles::oom::{Signal, Stage};
 use crate::units::Bytes;
@@ -15,10 +16,15 @@ const UNACCOUNTED_SERVING: Bytes = Bytes::gib(2);
 const LARGE: Bytes = Bytes::gib(1);
 /// A block this small fails only on a card that is full already.
 const SMALL: Bytes = Bytes::mib(64);
+/// Blocks up to this size are cut from segments that they share.
+const SEGMENT: Bytes = Bytes::mib(20);
 /// The smallest piece that the allocator takes from the driver.
 const SMALLEST: Bytes = Bytes::mib(2);
 /// Requests served before a failure that speak for slow growth.
 const MANY_REQUESTS: f64 = 1000.0;
+
+/// Numbers of processes that one launcher starts lie no further apart.
+const ONE_START: f64 = 64.0;
 
 type Rule = fn(&Context<'_>) -> Option<Judgement>;
 
@@ -37,6 +43,7 @@ const RULES: &[Rule] = &[
     many_requests,
     pieces,
     contradiction,
+    nothing_cached,
     one_card,
     large_block,
     idle_cards,
@@ -83,9 +90,12 @@ fn own_ranks(context: &Context<'_>) -> Option<Judgement> {
     let others = &context.allocation.others;
     let (least, most) = (others.iter().min()?, others.iter().max()?);
     let alike = others.len() >= 2 && most.0 - least.0 <= most.0 / 20;
+    let near = pids.iter().all(|pid| pids.iter().any(|other| other != pid && (other - pid).abs() <= ONE_START));
+    // One stranger among many ranks changes nothing.
+    let consecutive = neighbours(pids) * 3 > pids.len() * 2;
     // Bare contexts fill no card.
     let is_much = others.iter().sum::<Bytes>() > UNACCOUNTED;
-    (others.len() >= 2 && is_much && (alike || neighbours(pids) * 4 >= pids.len() * 3)).then(|| {
+    (others.len() >= 2 && is_much && (alike && near || consecutive)).then(|| {
         Judgement::new(
             Cause::UnevenSplitOrRankExtra,
             Confidence::Medium,
@@ -125,11 +135,11 @@ fn other_processes(context: &Context<'_>) -> Option<Judgement> {
     };
     let held = numbers.held_by_others().filter(|held| *held > usual)?;
     // Room for the block would have been there: whoever holds the rest is not to blame.
-    if numbers.is_short() == Some(false) {
+    if has_room(numbers) {
         return None;
     }
-    // Nor would the block fit without them.
     let requested = numbers.requested.unwrap_or_default();
+    // Nor would the block fit without them.
     if numbers.free.unwrap_or_default() + held < requested {
         return None;
     }
@@ -140,6 +150,10 @@ fn other_processes(context: &Context<'_>) -> Option<Judgement> {
     }
     let total = numbers.total?;
     let own = numbers.process.or(numbers.reserved())?;
+    // What no message lists is only inferred: not where an empty card would be too small, nor where all ranks show the same.
+    if numbers.others.is_empty() && (is_too_large_for_any(context, total) || is_the_same_everywhere(context)) {
+        return None;
+    }
     Some(
         Judgement::new(
             Cause::OtherProcessOnGpu,
@@ -151,6 +165,33 @@ fn other_processes(context: &Context<'_>) -> Option<Judgement> {
         )
         .not(Cause::WeightsDoNotFit, format!("this process holds {own} only")),
     )
+}
+
+/// Whether the driver had room for the block. Of a full card it keeps a last piece.
+fn has_room(numbers: &Allocation) -> bool {
+    let is_last_piece = numbers.free.zip(numbers.requested).is_some_and(|(free, r)| free <= SMALL && r <= SMALL);
+    numbers.is_short() == Some(false) && !is_last_piece
+}
+
+/// Whether the weights of one rank exceed a card, whoever else is on it.
+fn is_too_large_for_any(context: &Context<'_>, total: Bytes) -> bool {
+    let own = context.allocation.reserved().unwrap_or_default();
+    own.0 > total.0 / 2 && context.facts.weights_per_card().is_some_and(|weights| weights > total)
+}
+
+/// Whether ranks on other cards miss just as much, and less than they hold: memory of the job itself, outside of PyTorch.
+fn is_the_same_everywhere(context: &Context<'_>) -> bool {
+    let numbers = &context.allocation;
+    let Some((held, own)) = numbers.held_by_others().zip(numbers.reserved()) else { return false };
+    if held.0 > own.0 / 2 {
+        return false;
+    }
+    let device = context.failure.number("device");
+    let mut peers = context.peers().filter(|e| e.number("device").is_some() && e.number("device") != device);
+    peers.any(|e| {
+        let theirs = Allocation::read(e).held_by_others();
+        theirs.is_some_and(|theirs| theirs.0.abs_diff(held.0) <= held.0 / 50)
+    })
 }
 
 /// Not even a context could be made.
@@ -284,11 +325,13 @@ fn not_float32(context: &Context<'_>, judgement: Judgement) -> Judgement {
 fn too_large(context: &Context<'_>) -> Option<Judgement> {
     let numbers = &context.allocation;
     let total = numbers.total?;
-    if numbers.is_short() == Some(false) || context.is_at(&[Stage::Serving, Stage::Forward, Stage::Profiling]) {
+    if has_room(numbers) || context.is_at(&[Stage::Serving, Stage::Forward, Stage::Profiling]) {
         return None;
     }
     // The card must be full of this process's tensors, as far as the message says.
-    if numbers.allocated.is_some_and(|a| a.0 < total.0 / 100 * 75) {
+    let least = if is_too_large_for_any(context, total) { 50 } else { 75 };
+    if numbers.allocated.is_some_and(|a| a.0 < total.0 / 100 * least) || numbers.free.is_some_and(|f| f.0 > total.0 / 2)
+    {
         return None;
     }
     if let Some(judgement) = float32(context, total) {
@@ -296,8 +339,9 @@ fn too_large(context: &Context<'_>) -> Option<Judgement> {
     }
     let facts = context.facts;
     let weights = facts.weights_per_card().filter(|w| w.0 > total.0 / 100 * 93)?;
-    // A device map leaves on the host what does not fit, so that a model larger than the card proves nothing.
-    let may_offload = facts.ranks() == 1 && !engine_chooses(context);
+    // A device map leaves on the host what does not fit, so that a model larger than the card proves nothing. Quantised layers may not go
+    // there.
+    let may_offload = facts.ranks() == 1 && !engine_chooses(context) && !facts.model.is_quantised();
     let cached = numbers.unallocated.zip(numbers.requested).is_some_and(|(u, r)| u.0 > r.0 / 2);
     let places_by_free_memory = may_offload && cached && numbers.fits_in_pieces() == Some(true);
     if places_by_free_memory {
@@ -394,7 +438,16 @@ fn in_pieces(context: &Context<'_>) -> Option<Judgement> {
     if at_peak || !(whole_in_cache || numbers.fits_in_pieces() == Some(true)) {
         return None;
     }
+    // A card full of live tensors: what little is cached is no reason.
+    let full = numbers.total.zip(numbers.allocated).filter(|(total, live)| live.0 > total.0 / 10 * 9);
+    if full.is_some_and(|(total, _)| unallocated <= untouched(total)) {
+        return None;
+    }
     let free = numbers.free.unwrap_or_default();
+    // A larger block is a segment of its own, for which the driver has room.
+    if requested > SEGMENT && free > requested * 2 {
+        return None;
+    }
     Some(
         Judgement::new(
             Cause::Fragmentation,
@@ -405,11 +458,57 @@ fn in_pieces(context: &Context<'_>) -> Option<Judgement> {
     )
 }
 
+/// What a cache holds at most while hardly anything was given back; the messages round to 10 MiB.
+fn untouched(total: Bytes) -> Bytes {
+    Bytes::mib(16).max(Bytes(total.0 / 200))
+}
+
+/// The allocator never took anything back: nothing but weights was allocated so far.
+fn nothing_cached(context: &Context<'_>) -> Option<Judgement> {
+    let numbers = &context.allocation;
+    let (allocated, unallocated, total) = (numbers.allocated?, numbers.unallocated?, numbers.total?);
+    let has_pool = engine_chooses(context) || numbers.private_pools.is_some();
+    let is_one_of_many = numbers.share_requested().is_some_and(|share| share < 0.1);
+    let is_loading = is_one_of_many
+        && unallocated <= untouched(total)
+        && allocated.0 > total.0 / 100 * 75
+        && numbers.free.is_some()
+        && !has_room(numbers);
+    if !is_loading || has_pool || context.stage.is_some_and(|s| s != Stage::Weights && s != Stage::Startup) {
+        return None;
+    }
+    let why = format!(
+        "{allocated} of {total} is in tensors and only {unallocated} in the cache: no temporary was given back yet, as while weights are placed"
+    );
+    let cause = if context.facts.ranks() == 1 && context.facts.has_idle_cards() {
+        Cause::SingleGpuPlacementWhileOthersIdle
+    } else {
+        Cause::WeightsDoNotFit
+    };
+    Some(
+        Judgement::new(cause, Confidence::Low, why)
+            .not(Cause::ActivationOrLogitsPeak, "a forward pass leaves pieces in the cache"),
+    )
+}
+
 /// More is free than asked for.
 fn contradiction(context: &Context<'_>) -> Option<Judgement> {
-    let (free, requested) = (context.allocation.free?, context.allocation.requested?);
+    let requested = context.allocation.requested?;
+    let Some(free) = context.allocation.free else {
+        let total = context.allocation.total?;
+        let held = context.allocation.reserved()?;
+        return ((held + requested).0 < total.0 / 2).then(|| {
+            Judgement::new(
+                Cause::Unknown,
+                Confidence::Low,
+                format!("{held} is held, {requested} asked for, and the card has {total}: others may hold it, or the device allows no buffer of that size"),
+            )
+        });
+    };
     // What is printed is rounded, and the last pages of a card are not always usable.
-    (free.0 > requested.0.saturating_add(requested.0 / 4) + Bytes::mib(16).0).then(|| {
+    let roomy = free.0 > requested.0.saturating_add(requested.0 / 4) + Bytes::mib(16).0
+        || (requested >= LARGE && free >= requested);
+    roomy.then(|| {
         Judgement::new(
             Cause::Unknown,
             Confidence::Medium,

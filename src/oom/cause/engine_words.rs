@@ -74,10 +74,7 @@ pub(super) fn judge(context: &Context<'_>) -> Option<Judgement> {
         Signal::PrefillTokensTooMany => {
             high(Cause::ActivationOrLogitsPeak, "the warm-up prefill of the largest allowed batch does not fit beside the weights")
         }
-        Signal::DeviceMapExceedsCards => high(
-            Cause::WeightsDoNotFit,
-            "the device map had to put modules outside the cards, which quantised layers do not allow; no allocation was tried",
-        ),
+        Signal::DeviceMapExceedsCards => Some(outside_the_cards(context)),
         Signal::MovedWhileOffloaded => Some(
             Judgement::new(
                 Cause::WeightsDoNotFit,
@@ -94,6 +91,28 @@ pub(super) fn judge(context: &Context<'_>) -> Option<Judgement> {
         )),
         _ => None,
     }
+}
+
+/// A device map that leaves the cards although they hold the weights this many times has a fault of its own.
+const AMPLE: u64 = 2;
+
+fn outside_the_cards(context: &Context<'_>) -> Judgement {
+    let facts = context.facts;
+    let cards = facts.cards.filter(|cards| *cards > 1).zip(context.total());
+    let ample = cards.zip(facts.model.weights).filter(|((n, card), weights)| *card * u64::from(*n) > *weights * AMPLE);
+    if let Some(((cards, card), weights)) = ample {
+        return Judgement::new(
+            Cause::UnevenSplitOrRankExtra,
+            Confidence::Medium,
+            format!("{cards} cards of {card} hold weights of {weights} with ease: the map skipped cards that a large module did not fit"),
+        )
+        .not(Cause::WeightsDoNotFit, "the cards hold them together");
+    }
+    Judgement::new(
+        Cause::WeightsDoNotFit,
+        Confidence::High,
+        "the device map had to put modules outside the cards, which quantised layers do not allow; no allocation was tried",
+    )
 }
 
 fn below_length(context: &Context<'_>) -> Judgement {

@@ -10,7 +10,7 @@ type Rule = fn(&Events) -> Option<(&Event, Judgement)>;
 
 /// The judgements on a log without a failure, each with the message it starts from; first the one that explains most.
 pub(in crate::oom) fn suspicions(events: &Events) -> Vec<(&Event, Judgement)> {
-    let rules: [Rule; 12] = [
+    let rules: [Rule; 13] = [
         negative_pool,
         refused,
         multimodal,
@@ -19,6 +19,7 @@ pub(in crate::oom) fn suspicions(events: &Events) -> Vec<(&Event, Judgement)> {
         tactic,
         residue,
         resident,
+        pinned,
         host_part,
         stopped_in_capture,
         cut_after_load,
@@ -192,6 +193,13 @@ fn resident(events: &Events) -> Option<(&Event, Judgement)> {
         );
         (*first, Judgement::new(Cause::MemoryLeakGrowth, Confidence::Medium, why).on([last]))
     })
+}
+
+/// Pinned host memory was refused. Most programs then take plain memory, so that this explains a failure only where nothing else does.
+fn pinned(events: &Events) -> Option<(&Event, Judgement)> {
+    let event = events.of(Signal::PinnedMemoryRefused).next()?;
+    let why = "pinned host memory was refused, and no allocation on a card failed";
+    Some((event, Judgement::new(Cause::HostRamExhausted, Confidence::Medium, why)))
 }
 
 /// The part that ollama leaves to the host about fills it.

@@ -190,6 +190,10 @@ pub enum Signal {
     MappingFailed,
     /// A command buffer of Metal ran out of memory.
     CommandBufferOutOfMemory,
+    /// One buffer is larger than the device allows at all.
+    BufferLimitExceeded,
+    /// The build of an engine failed after an earlier problem.
+    BuildFailed,
     /// A kernel touched memory that is not its own: a fault.
     IllegalAccess,
     /// Weights are larger than the share set aside for weights and pool together.
