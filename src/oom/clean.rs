@@ -28,6 +28,7 @@ const PREFIX: &str = concat!(
     r"|\([^()]{0,80}(?:pid|rank)[^()]{0,40}\)",
     r"|\[(?:rank|default)\d+\]:?",
     r"|\[pod/[^\]\s]{1,120}\]",
+    r"|\[TRT-LLM\]|\[RANK \d+\]|\[[EWI]\]",
     r"|(?:stdout|stderr) [FP]",
     r"|(?:ERROR|INFO|WARNING|CRITICAL|DEBUG|WARN)\b:?",
     r"|\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?",
