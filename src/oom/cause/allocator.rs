@@ -10,6 +10,8 @@ use crate::units::Bytes;
 
 /// Memory that no figure of the process accounts for, above which another process is there.
 const UNACCOUNTED: Bytes = Bytes(1_288_490_189);
+/// The same once kernels, handles and workspaces of a serving process have come on top, where no message tells its whole size.
+const UNACCOUNTED_SERVING: Bytes = Bytes::gib(2);
 /// A block this large is one tensor, not the last straw.
 const LARGE: Bytes = Bytes::gib(1);
 /// A block this small fails only on a card that is full already.
@@ -42,9 +44,12 @@ const RULES: &[Rule] = &[
     pieces,
     contradiction,
     nothing_cached,
-    large_block,
     one_card,
+    large_block,
+    idle_cards,
     smallest_piece,
+    full_of_tensors,
+    crumbs,
 ];
 
 pub(super) fn judge(context: &Context<'_>) -> Option<Judgement> {
@@ -85,13 +90,12 @@ fn own_ranks(context: &Context<'_>) -> Option<Judgement> {
     let others = &context.allocation.others;
     let (least, most) = (others.iter().min()?, others.iter().max()?);
     let alike = others.len() >= 2 && most.0 - least.0 <= most.0 / 20;
-    let mut sorted = pids.clone();
-    sorted.sort_by(f64::total_cmp);
+    let near = pids.iter().all(|pid| pids.iter().any(|other| other != pid && (other - pid).abs() <= ONE_START));
     // One stranger among many ranks changes nothing.
-    let runs = sorted.chunk_by(|a, b| b - a <= 3.0).map(<[f64]>::len);
-    let consecutive = runs.max().is_some_and(|run| run >= 2 && (run == sorted.len() || run * 3 > sorted.len() * 2));
-    let near = sorted.windows(2).all(|pair| pair[1] - pair[0] <= ONE_START);
-    (others.len() >= 2 && (alike && near || consecutive)).then(|| {
+    let consecutive = neighbours(pids) * 3 > pids.len() * 2;
+    // Bare contexts fill no card.
+    let is_much = others.iter().sum::<Bytes>() > UNACCOUNTED;
+    (others.len() >= 2 && is_much && (alike && near || consecutive)).then(|| {
         Judgement::new(
             Cause::UnevenSplitOrRankExtra,
             Confidence::Medium,
@@ -105,9 +109,31 @@ fn own_ranks(context: &Context<'_>) -> Option<Judgement> {
     })
 }
 
+/// How many of these processes were started one right after the other.
+fn neighbours(pids: &[f64]) -> usize {
+    let mut sorted = pids.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let (mut run, mut longest) = (1, 0);
+    for pair in sorted.windows(2) {
+        run = if pair[1] - pair[0] <= 3.0 { run + 1 } else { 1 };
+        longest = longest.max(run);
+    }
+    longest
+}
+
 fn other_processes(context: &Context<'_>) -> Option<Judgement> {
     let numbers = &context.allocation;
-    let held = numbers.held_by_others().filter(|held| *held > UNACCOUNTED)?;
+    let is_remainder = numbers.others.is_empty() && numbers.process.is_none();
+    let serves = context.is_at(&[Stage::Serving, Stage::Forward]);
+    let usual = match numbers.total {
+        // The executables of captured graphs and the libraries' workspaces grow with the card.
+        Some(total) if is_remainder && serves && numbers.private_pools.is_some() => {
+            UNACCOUNTED_SERVING.max(Bytes(total.0 / 10))
+        }
+        _ if is_remainder && serves => UNACCOUNTED_SERVING,
+        _ => UNACCOUNTED,
+    };
+    let held = numbers.held_by_others().filter(|held| *held > usual)?;
     // Room for the block would have been there: whoever holds the rest is not to blame.
     if has_room(numbers) {
         return None;
@@ -115,6 +141,11 @@ fn other_processes(context: &Context<'_>) -> Option<Judgement> {
     let requested = numbers.requested.unwrap_or_default();
     // Nor would the block fit without them.
     if numbers.free.unwrap_or_default() + held < requested {
+        return None;
+    }
+    // A remainder that no process is named for is no neighbour where the process's own cache alone would hold the block.
+    let in_own_cache = numbers.unallocated.is_some_and(|cached| cached >= requested && cached > held);
+    if numbers.others.is_empty() && in_own_cache {
         return None;
     }
     let total = numbers.total?;
@@ -384,6 +415,22 @@ fn serving(context: &Context<'_>) -> Option<Judgement> {
 
 /// Memory is there, in pieces.
 fn pieces(context: &Context<'_>) -> Option<Judgement> {
+    in_pieces(context).filter(|_| !has_usual_slack(context))
+}
+
+/// The same where the pieces are no more than any allocator holds, and nothing else explains the failure.
+fn crumbs(context: &Context<'_>) -> Option<Judgement> {
+    in_pieces(context).map(|judgement| Judgement { confidence: Confidence::Low, ..judgement })
+}
+
+/// Whether the card is full and the cache as small as on any such card.
+fn has_usual_slack(context: &Context<'_>) -> bool {
+    let numbers = &context.allocation;
+    numbers.is_short() == Some(true)
+        && numbers.unallocated.zip(numbers.total).is_some_and(|(cached, total)| cached.0 < total.0 / 50)
+}
+
+fn in_pieces(context: &Context<'_>) -> Option<Judgement> {
     let numbers = &context.allocation;
     let (unallocated, requested) = (numbers.unallocated?, numbers.requested?);
     let at_peak = context.is_at(PEAKS) && requested >= LARGE;
@@ -421,7 +468,9 @@ fn nothing_cached(context: &Context<'_>) -> Option<Judgement> {
     let numbers = &context.allocation;
     let (allocated, unallocated, total) = (numbers.allocated?, numbers.unallocated?, numbers.total?);
     let has_pool = engine_chooses(context) || numbers.private_pools.is_some();
-    let is_loading = unallocated <= untouched(total)
+    let is_one_of_many = numbers.share_requested().is_some_and(|share| share < 0.1);
+    let is_loading = is_one_of_many
+        && unallocated <= untouched(total)
         && allocated.0 > total.0 / 100 * 75
         && numbers.free.is_some()
         && !has_room(numbers);
@@ -456,7 +505,9 @@ fn contradiction(context: &Context<'_>) -> Option<Judgement> {
             )
         });
     };
-    let roomy = free.0 > requested.0.saturating_mul(2) + SMALLEST.0 || (requested >= LARGE && free >= requested);
+    // What is printed is rounded, and the last pages of a card are not always usable.
+    let roomy = free.0 > requested.0.saturating_add(requested.0 / 4) + Bytes::mib(16).0
+        || (requested >= LARGE && free >= requested);
     roomy.then(|| {
         Judgement::new(
             Cause::Unknown,
@@ -556,22 +607,39 @@ fn many_requests(context: &Context<'_>) -> Option<Judgement> {
     )
 }
 
-/// A full card beside empty ones.
+/// A card full of one process's tensors beside empty ones, when a further one of ordinary size comes.
 fn one_card(context: &Context<'_>) -> Option<Judgement> {
+    let numbers = &context.allocation;
+    let (allocated, total) = (numbers.allocated?, numbers.total?);
+    let is_further_tensor = numbers.share_requested().is_some_and(|share| share < 0.1) && !context.is_at(PEAKS);
+    // Beyond what an engine's budget gives weights and pool together.
+    let is_full = allocated.0 > total.0 / 100 * 93;
+    (is_further_tensor && is_full && unused_cards(context) > 0).then(|| unused(context))
+}
+
+/// Cards that hold no part of the one copy of the model.
+fn unused_cards(context: &Context<'_>) -> u32 {
     let facts = context.facts;
+    if facts.ranks() == 1 && facts.has_idle_cards() { facts.cards.unwrap_or(1) - 1 } else { 0 }
+}
+
+fn unused(context: &Context<'_>) -> Judgement {
+    Judgement::new(
+        Cause::SingleGpuPlacementWhileOthersIdle,
+        Confidence::Low,
+        format!("one card is full and {} more stay unused", unused_cards(context)),
+    )
+}
+
+/// A full card beside empty ones.
+fn idle_cards(context: &Context<'_>) -> Option<Judgement> {
     let numbers = &context.allocation;
     let full = match (numbers.allocated, numbers.total) {
         (Some(allocated), Some(total)) => allocated.0 > total.0 / 100 * 85,
         _ => numbers.is_short() == Some(true),
     };
-    let single = facts.ranks() == 1 && facts.has_idle_cards() && !facts.runs(&["vllm", "sglang", "tgi"]);
-    (single && full).then(|| {
-        Judgement::new(
-            Cause::SingleGpuPlacementWhileOthersIdle,
-            Confidence::Low,
-            format!("one card is full and {} more stay unused", facts.cards.unwrap_or(1) - 1),
-        )
-    })
+    let has_pool = context.facts.runs(&["vllm", "sglang", "tgi"]);
+    (full && !has_pool && unused_cards(context) > 0).then(|| unused(context))
 }
 
 /// The smallest piece fails in an engine with a pool: many small tensors took what the budget leaves, as captures do.
@@ -587,6 +655,24 @@ fn smallest_piece(context: &Context<'_>) -> Option<Judgement> {
             Confidence::Low,
             "the card is full to the last 2 MiB although the budget leaves a part of it: small tensors outside the budget, as graph capture makes them",
         )
+        .not(Cause::ActivationOrLogitsPeak, "a peak asks for large blocks")
+    })
+}
+
+/// Tensors of this process alone fill the card, and one more of ordinary size comes: more than any budget gives a pool, and in smaller
+/// pieces than a peak asks for.
+fn full_of_tensors(context: &Context<'_>) -> Option<Judgement> {
+    let numbers = &context.allocation;
+    let (allocated, total) = (numbers.allocated?, numbers.total?);
+    let is_further_tensor = numbers.share_requested().is_some_and(|share| share < 0.02);
+    let fits = context.facts.weights_per_card().is_some_and(|weights| weights.0 < total.0 / 100 * 60);
+    (context.stage.is_none() && is_further_tensor && !fits && allocated.0 > total.0 / 100 * 95).then(|| {
+        Judgement::new(
+            Cause::WeightsDoNotFit,
+            Confidence::Low,
+            format!("tensors of this process take {allocated} of {total} and one more of ordinary size fails, as while weights are created"),
+        )
+        .not(Cause::OtherProcessOnGpu, "the tensors are this process's own")
         .not(Cause::ActivationOrLogitsPeak, "a peak asks for large blocks")
     })
 }

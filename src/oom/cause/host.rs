@@ -56,10 +56,15 @@ fn killed(context: &Context<'_>) -> Judgement {
 const OUT_OF_REACH: u64 = 6;
 
 fn system_memory(context: &Context<'_>) -> Judgement {
-    let (need, have) = (context.failure.bytes("required_gib"), context.failure.bytes("available_gib"));
+    let bytes = |names: [&str; 2]| names.iter().find_map(|name| context.failure.bytes(name));
+    let (need, have) = (bytes(["required_gib", "required_gb"]), bytes(["available_gib", "available_gb"]));
     let text = |b: Option<crate::units::Bytes>| b.map_or_else(|| "?".to_owned(), |b| b.to_string());
-    let why = format!("{} is needed in host memory and {} is free there with swap", text(need), text(have));
-    let (Some(need), Some(have)) = (need, have) else {
+    let total = context.failure.bytes("host_total_gib");
+    let why = match total {
+        Some(total) => format!("{} of host memory is asked for, and the host has {total} in all", text(need)),
+        None => format!("{} is needed in host memory and {} is free there with swap", text(need), text(have)),
+    };
+    let Some(need) = need.filter(|_| have.or(total).is_some()) else {
         return Judgement::new(
             Cause::HostRamExhausted,
             Confidence::Low,
@@ -67,7 +72,10 @@ fn system_memory(context: &Context<'_>) -> Judgement {
         );
     };
     // Without a card the weights live in host memory. What tidying up cannot free is missing for good.
-    let for_good = context.facts.capacity.map_or(need.0 / OUT_OF_REACH > have.0, |machine| need > machine);
+    let for_good = match context.facts.capacity.or(total) {
+        Some(machine) => need > machine,
+        None => have.is_some_and(|have| need.0 / OUT_OF_REACH > have.0),
+    };
     if context.facts.cards == Some(0) && for_good {
         return Judgement::new(
             Cause::WeightsDoNotFit,
