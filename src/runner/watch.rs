@@ -35,9 +35,16 @@ pub struct Options {
     pub quiet: Option<Duration>,
 }
 
-/// What the reader should know while the command runs.
+/// What whoever shows the command should know while it runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
+    /// The cards were asked.
+    Sampled {
+        /// What they answered.
+        sample: Sample,
+        /// The command's processes among those that hold memory.
+        ours: Vec<u32>,
+    },
     /// Nothing was printed and no card's memory changed for this long.
     Quiet(Duration),
     /// The cards cannot be read any more.
@@ -142,15 +149,18 @@ pub fn watch(
             Ok(Event::Sampled(Sample { at, outcome: Ok(snapshot) })) => {
                 blind = false;
                 absorb(&mut cards, at, &snapshot, &mut family);
+                let ours = ours(&snapshot, &mut family);
+                notify(Notice::Sampled { sample: Sample { at, outcome: Ok(snapshot.clone()) }, ours });
                 if cards.iter().any(moves) {
                     (stirred, was_told) = (Instant::now(), false);
                 }
                 last_sample = Some(snapshot);
             }
-            Ok(Event::Sampled(Sample { outcome: Err(why), .. })) => {
+            Ok(Event::Sampled(Sample { at, outcome: Err(why) })) => {
                 if !blind {
-                    notify(Notice::Blind(why));
+                    notify(Notice::Blind(why.clone()));
                 }
+                notify(Notice::Sampled { sample: Sample { at, outcome: Err(why) }, ours: Vec::new() });
                 blind = true;
             }
             Ok(Event::Signalled(signal)) => {
@@ -199,6 +209,15 @@ fn moves(card: &CardTrace) -> bool {
         (Some(now), Some(before)) => (now.used - before.used).magnitude() > STILL,
         _ => true,
     }
+}
+
+/// The command's processes that hold memory.
+fn ours(snapshot: &Snapshot, family: &mut Family) -> Vec<u32> {
+    let all = snapshot.cards.iter().filter_map(|card| card.processes.as_ref().known()).flatten();
+    let mut ours: Vec<u32> = all.map(|process| process.pid).filter(|pid| family.contains(*pid)).collect();
+    ours.sort_unstable();
+    ours.dedup();
+    ours
 }
 
 /// Hands signals to the loop, from a thread of their own.

@@ -1,29 +1,34 @@
 //! `shardfit run`
 
+mod recording;
+mod screen;
+mod tail;
+
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use etcetera::BaseStrategy;
 
+use self::recording::Recording;
+use self::screen::RunScreen;
 use super::diagnose::{Known, KnownFlags, patterns};
-use super::run_screen::watch_on_screen;
 use crate::cli::args::DeploymentFlags;
+use crate::cli::screen::ScreenFlags;
 use crate::cli::{Exit, Output, Problem, resolve};
 use crate::engines::command_line::{read_words, without_secrets};
-use crate::monitor::recording::{Header, Recorder};
 use crate::monitor::{Expectation, Interval};
-use crate::oom::Scanner;
+use crate::oom::{Patterns, Scanner};
 use crate::planning::{self, State};
 use crate::probe::{NvmlProbe, Probe, Wanted};
 use crate::report::DiagnosisReport;
 use crate::report::PlanReport;
 use crate::report::render::{diagnosis_text, run_text};
-use crate::report::run::PhaseReport;
-use crate::runner::{Child, Notice, Options, Outcome, RecordingProbe, phases, report, watch};
+use crate::report::run::{PhaseReport, RunReport};
+use crate::runner::{Child, Notice, Options, Outcome, phases, report, watch};
 use crate::sources::logs::scan;
+use crate::tui::follow::{FollowScreen, LogLine, Tone};
 
 /// Flags of `run`.
 #[derive(Debug, Args)]
@@ -43,9 +48,9 @@ pub struct RunArgs {
     /// Say so when for this many seconds nothing is printed and no memory moves; 0 for never
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     pub quiet_after: u64,
-    /// Show cards, plan and output on the whole terminal
-    #[arg(long)]
-    pub tui: bool,
+    /// The whole terminal.
+    #[command(flatten)]
+    pub screen: ScreenFlags,
     /// Record the cards to this file; without it, the recording of a command that fails is kept in the user's state folder
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
@@ -79,88 +84,97 @@ pub fn run(args: &RunArgs, output: &mut Output) -> Result<Exit, Problem> {
         if closed {
             let exit = plan.as_ref().map_or_else(|problem| problem.exit, |_| Exit::DoesNotFit);
             output.talk("shardfit: not started: `--gate` lets only what fits pass");
-            save(args, &words, plan, None, None, output)?;
+            let report = report(&words, reported(plan), None, None, None, Vec::new());
+            save(args, &report, output)?;
             return Ok(exit);
         }
     }
-    let probe = NvmlProbe::open(Wanted::CHANGING).map(|probe| Box::new(probe) as Box<dyn Probe + Send>);
-    let (probe, blind) = match probe {
-        Ok(probe) => (Some(probe), None),
-        Err(error) => (None, Some(error.to_string())),
-    };
+    // Read before the start: a pattern file that is no good must not cost the run its diagnosis.
+    let patterns = patterns(args.deployment.fleet.profile_dir.as_deref())?;
     let expectation = plan.as_ref().ok().map(|plan| Expectation::of(&plan.report));
-    let (probe, recording) = match probe {
-        Some(probe) => recorded(args, probe, expectation, output)?,
-        None => (None, None),
+    let (probe, recording, blind) = match NvmlProbe::open(Wanted::CHANGING) {
+        Ok(probe) => {
+            let named = args.record.as_deref();
+            let (probe, recording) = Recording::of(Box::new(probe), named, expectation.clone(), output)?;
+            (Some(probe), recording, None)
+        }
+        Err(error) => (None, Recording::none(), Some(error.to_string())),
     };
-    let child = Child::start(&args.command).map_err(|error| not_started(&words, &error))?;
-    let sinks: (Box<dyn io::Write + Send>, Box<dyn io::Write + Send>) =
-        (Box::new(io::stdout()), Box::new(io::stderr()));
+    let mut screen = open_screen(args, &words, &plan, expectation, &patterns, output)?;
+    let child = match Child::start(&args.command) {
+        Ok(child) => child,
+        Err(error) => {
+            drop(screen);
+            recording.close(true, output);
+            return Err(not_started(&words, &error));
+        }
+    };
     let options = Options {
         interval: args.interval,
         quiet: (args.quiet_after > 0).then(|| Duration::from_secs(args.quiet_after)),
     };
-    let watched = if args.tui && io::stdout().is_terminal() {
-        let expectation = plan.as_ref().ok().map(|plan| Expectation::of(&plan.report));
-        watch_on_screen(child, without_secrets(words.iter().map(String::as_str)).join(" "), probe, options, expectation)
-    } else {
-        watch(child, sinks, probe, options, &mut |notice| match notice {
-            Notice::Quiet(time) => output.talk(&format!(
-                "shardfit: for {} s nothing was printed and no card's memory moved: the command may hang",
-                time.as_secs()
-            )),
-            Notice::Blind(why) => output.talk(&format!("shardfit: the cards cannot be read: {why}")),
-        })
+    let watched = match &mut screen {
+        Some(screen) => screen.watch(child, probe, options),
+        None => watch_in_text(child, probe, options, output),
     };
     let outcome = watched.map_err(|error| Problem::cannot_tell(format!("the command cannot be watched: {error}")))?;
-    save(args, &words, plan, Some(&outcome), blind, output)?;
-    match recording {
-        Some(path) if args.record.is_some() || !outcome.ended.is_success() => {
-            output.talk(&format!("shardfit: the cards were recorded: `shardfit top --replay {}`", path.display()));
-        }
-        Some(path) => drop(std::fs::remove_file(path)),
-        None => {}
+    let (phases, diagnosis) = heard(args, &words, &outcome, &patterns);
+    recording.mark(&phases, diagnosis.as_ref(), &outcome);
+    let report = report(&words, reported(plan), Some(&outcome), blind, diagnosis, phases);
+    let was_on_screen = screen.is_some();
+    if let Some(screen) = screen {
+        screen.end(&report, &outcome);
     }
+    tell(&report, was_on_screen, output);
+    recording.close(outcome.ended.is_success(), output);
+    save(args, &report, output)?;
     Ok(Exit::Child(outcome.ended.shell_code()))
 }
 
-/// The probe with its answers recorded, and the file. Where nobody named one and none can be made, the command runs all the same.
-type Recorded = (Option<Box<dyn Probe + Send>>, Option<PathBuf>);
-
-fn recorded(
-    args: &RunArgs,
-    probe: Box<dyn Probe + Send>,
-    expectation: Option<Expectation>,
+/// Watches a command whose output goes straight through.
+fn watch_in_text(
+    child: Child,
+    probe: Option<Box<dyn Probe + Send>>,
+    options: Options,
     output: &mut Output,
-) -> Result<Recorded, Problem> {
-    let header = Header::now("run", expectation);
-    let made = match &args.record {
-        Some(path) => Recorder::create(path, &header),
-        None => own_place().and_then(|path| Recorder::create(&path, &header)),
-    };
-    match made {
-        Ok(recorder) => {
-            let path = recorder.path().to_owned();
-            Ok((Some(Box::new(RecordingProbe::new(probe, recorder))), Some(path)))
-        }
-        Err(error) => match &args.record {
-            Some(path) => Err(Problem::usage(format!("the recording `{}` cannot be written: {error}", path.display()))
-                .hint("name a new file: recordings are never written over")),
-            None => {
-                output.talk(&format!("shardfit: the cards are not recorded: {error}"));
-                Ok((Some(probe), None))
-            }
-        },
-    }
+) -> io::Result<Outcome> {
+    let sinks: (Box<dyn io::Write + Send>, Box<dyn io::Write + Send>) =
+        (Box::new(io::stdout()), Box::new(io::stderr()));
+    watch(child, sinks, probe, options, &mut |notice| match notice {
+        Notice::Sampled { .. } => {}
+        Notice::Quiet(time) => output.talk(&format!(
+            "shardfit: for {} s nothing was printed and no card's memory moved: the command may hang",
+            time.as_secs()
+        )),
+        Notice::Blind(why) => output.talk(&format!("shardfit: the cards cannot be read: {why}")),
+    })
 }
 
-/// A new file in the user's state folder.
-fn own_place() -> io::Result<PathBuf> {
-    let base = etcetera::base_strategy::Xdg::new().map_err(io::Error::other)?;
-    let folder = base.state_dir().unwrap_or_else(|| base.data_dir()).join("shardfit");
-    std::fs::create_dir_all(&folder)?;
-    let seconds = std::time::UNIX_EPOCH.elapsed().map_err(io::Error::other)?.as_secs();
-    Ok(folder.join(format!("run-{seconds}-{}.rec", std::process::id())))
+/// The screen that was asked for, where there is a terminal for it.
+fn open_screen<'p>(
+    args: &RunArgs,
+    words: &[String],
+    plan: &Result<Plan, Problem>,
+    expectation: Option<Expectation>,
+    patterns: &'p Patterns,
+    output: &mut Output,
+) -> Result<Option<RunScreen<'p>>, Problem> {
+    if !args.screen.tui {
+        return Ok(None);
+    }
+    if !io::stdout().is_terminal() {
+        output.talk("shardfit: `--tui` needs a terminal: the output goes through as without it");
+        return Ok(None);
+    }
+    let screen = FollowScreen::open(args.screen.theme()?, expectation)
+        .map_err(|error| Problem::cannot_tell(format!("the terminal refuses the screen: {error}")))?;
+    let title = without_secrets(words.iter().map(String::as_str)).join(" ");
+    let line = match plan {
+        Ok(plan) if plan.state == State::Fits => LogLine::new(Tone::Plain, &plan.report.verdict.message),
+        Ok(plan) => LogLine::new(Tone::Warning, &plan.report.verdict.message),
+        Err(problem) => LogLine::new(Tone::Quiet, format!("none: {}", problem.message)),
+    };
+    Ok(Some(RunScreen::new(screen, title, line, Some(patterns))))
 }
 
 /// A plan made before the start.
@@ -209,20 +223,19 @@ fn not_started(words: &[String], error: &io::Error) -> Problem {
     }
 }
 
+/// The plan as the report has it.
+fn reported(plan: Result<Plan, Problem>) -> Result<PlanReport, String> {
+    plan.map(|plan| plan.report).map_err(|problem| problem.message)
+}
+
 /// What the output of a command says: its stages, and where it failed, what it says about memory; how it ended counts as its last word.
-fn heard(args: &RunArgs, words: &[String], outcome: &Outcome) -> Option<(Vec<PhaseReport>, Option<DiagnosisReport>)> {
-    let mut fleet = args.deployment.fleet.clone();
-    if fleet.gpus.is_none() && !outcome.cards.is_empty() {
-        fleet.gpus = Some("live".to_owned());
-    }
-    let flags = KnownFlags {
-        model: None,
-        fleet,
-        engine: args.deployment.engine.clone(),
-        command: read_words(words).is_ok().then(|| shell_words::join(words)),
-    };
-    let patterns = patterns(args.deployment.fleet.profile_dir.as_deref()).ok()?;
-    let mut scanner = Scanner::new(&patterns);
+fn heard(
+    args: &RunArgs,
+    words: &[String],
+    outcome: &Outcome,
+    patterns: &Patterns,
+) -> (Vec<PhaseReport>, Option<DiagnosisReport>) {
+    let mut scanner = Scanner::new(patterns);
     let mut files = vec![scan(outcome.log.text().as_slice(), "<output>".to_owned(), &mut scanner)];
     if matches!(outcome.ended.shell_code(), KILLED) && outcome.passed_on.is_none() {
         let word = match outcome.host_kills {
@@ -235,32 +248,36 @@ fn heard(args: &RunArgs, words: &[String], outcome: &Outcome) -> Option<(Vec<Pha
     let events = scanner.finish();
     let phases = phases(&events, &outcome.log, &outcome.clock);
     if outcome.ended.is_success() {
-        return Some((phases, None));
+        return (phases, None);
     }
-    Some((phases, Known::new(&flags).ok().map(|mut known| known.report(&events, &files).1)))
+    let mut fleet = args.deployment.fleet.clone();
+    if fleet.gpus.is_none() && !outcome.cards.is_empty() {
+        fleet.gpus = Some("live".to_owned());
+    }
+    let flags = KnownFlags {
+        model: None,
+        fleet,
+        engine: args.deployment.engine.clone(),
+        command: read_words(words).is_ok().then(|| shell_words::join(words)),
+    };
+    (phases, Known::new(&flags).ok().map(|mut known| known.report(&events, &files).1))
 }
 
-/// Says what happened where it did not go well, and writes the report that was asked for.
-fn save(
-    args: &RunArgs,
-    words: &[String],
-    plan: Result<Plan, Problem>,
-    outcome: Option<&Outcome>,
-    blind: Option<String>,
-    output: &mut Output,
-) -> Result<(), Problem> {
-    let failed = outcome.is_some_and(|outcome| !outcome.ended.is_success());
-    let (phases, diagnosis) = outcome.and_then(|outcome| heard(args, words, outcome)).unwrap_or_default();
-    let plan = plan.map(|plan| plan.report).map_err(|problem| problem.message);
-    let report = report(words, plan, outcome, blind, diagnosis, phases);
+/// Says what happened where it did not go well. On a screen the last words of the output were seen and are gone: they are said once more.
+fn tell(report: &RunReport, was_on_screen: bool, output: &mut Output) {
+    let failed = report.ended.as_ref().is_some_and(|ended| ended.exit_code != Some(0));
+    if let Some(ended) = report.ended.as_ref().filter(|ended| was_on_screen && failed && !ended.last_lines.is_empty()) {
+        output.talk(&format!("{}\n", ended.last_lines.join("\n")));
+    }
     if failed || !report.survivors.is_empty() {
-        output.talk(run_text(&report).trim_end());
+        output.talk(run_text(report).trim_end());
     }
     if let Some(diagnosis) = report.diagnosis.as_ref().filter(|diagnosis| !diagnosis.findings.is_empty()) {
         output.talk(&format!("\nshardfit: {}", diagnosis_text(diagnosis).trim_end()));
     }
-    match &args.report {
-        Some(path) => output.save(path, &report),
-        None => Ok(()),
-    }
+}
+
+/// Writes the report that was asked for.
+fn save(args: &RunArgs, report: &RunReport, output: &mut Output) -> Result<(), Problem> {
+    args.report.as_ref().map_or(Ok(()), |path| output.save(path, report))
 }
