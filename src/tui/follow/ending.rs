@@ -3,6 +3,7 @@
 use crate::report::render::{finding_headline, repair_line};
 use crate::report::run::{EndReport, RunReport};
 use crate::tui::attended::{Ending, LogLine, Tone};
+use crate::units::Bytes;
 
 /// Lines of evidence shown.
 const EVIDENCE: usize = 3;
@@ -40,7 +41,8 @@ impl Ending {
             let text = format!("processes that the kernel killed meanwhile for want of host memory: {kills}");
             lines.push(LogLine::new(Tone::Warning, text));
         }
-        for card in &report.cards {
+        // Cards that it never touched say nothing.
+        for card in report.cards.iter().filter(|card| card.peak_ours_bytes != Some(Bytes::ZERO)) {
             let ours = card.peak_ours_bytes.map_or_else(String::new, |ours| format!(", of that {ours:.2} its own"));
             let peak = (card.peak_used_bytes, card.capacity_bytes, card.peak_seconds);
             let text =

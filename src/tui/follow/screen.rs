@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{FollowState, FollowView, draw};
+use super::{FollowState, FollowView, LogLine, draw};
 use crate::monitor::{Expectation, Sample};
 use crate::tui::attended::{Onlooker, Wish, keys, press};
 use crate::tui::{Terminal, Theme};
@@ -24,9 +24,9 @@ impl FollowScreen {
         Ok(Self { terminal: Terminal::open()?, theme, state: FollowState { onlooker, ..FollowState::default() } })
     }
 
-    /// Takes in what the cards tell, and which processes are the command's.
-    pub fn absorb(&mut self, sample: Sample, ours: &[u32]) {
-        self.state.onlooker.absorb_of(sample, ours);
+    /// Takes in what the cards tell, and which processes are the command's; returns what is news of it.
+    pub fn absorb(&mut self, sample: Sample, ours: &[u32]) -> Vec<LogLine> {
+        self.state.onlooker.absorb_of(sample, ours)
     }
 
     /// Takes in the command as it is now and the keys pressed since, and paints. Returns at once; ten times a second is enough.

@@ -48,10 +48,8 @@ impl Ending {
 }
 
 fn reconciled(line: &ReconciliationLine) -> LogLine {
-    let difference = line.difference_bytes.map_or_else(String::new, |bytes| {
-        let delta = ByteDelta(i128::from(bytes));
-        format!(" ({}{})", if delta.is_negative() { "" } else { "+" }, delta)
-    });
+    let difference =
+        line.difference_bytes.map_or_else(String::new, |bytes| format!(" ({})", ByteDelta(i128::from(bytes))));
     let observed = line.observed_bytes.map_or_else(|| "-".to_owned(), |bytes| bytes.to_string());
     let text = format!(
         "{} {}: predicted {}, observed {observed}{difference}, {}",

@@ -4,7 +4,8 @@ use std::io;
 
 use crossterm::event::{KeyCode, KeyEvent};
 
-use super::{LoadState, LoadView, draw};
+use super::{LoadState, LoadView, LogLine, draw};
+use crate::monitor::alarm::{Rule, Watchman};
 use crate::monitor::{Expectation, Sample};
 use crate::probe::Probe;
 use crate::tui::attended::{self, Onlooker, Samples, Wish, keys};
@@ -30,24 +31,29 @@ impl LoadScreen {
     ) -> io::Result<Self> {
         let samples = Samples::start(probe)?;
         let onlooker = Onlooker { planned_only: true, ..Onlooker::with_plan(expectation) };
+        // Whoever comes while the load runs takes what the plan counts on.
+        let rules = [onlooker.watchman.rules(), &[Rule::OtherProcess]].concat();
+        let onlooker = Onlooker { watchman: Watchman::new(rules), ..onlooker };
         let state = LoadState { onlooker, ..LoadState::default() };
         Ok(Self { terminal: Terminal::open()?, theme, state, samples })
     }
 
-    /// Takes in what cards hold that no probe can be asked of.
-    pub fn absorb(&mut self, sample: Sample) {
-        self.state.onlooker.absorb(sample);
+    /// Takes in what cards hold that no probe can be asked of; returns what is news of it.
+    pub fn absorb(&mut self, sample: Sample) -> Vec<LogLine> {
+        self.state.onlooker.absorb(sample)
     }
 
-    /// Takes in the load as it is now, the cards and the keys pressed since, and paints. Returns at once; ten times a second is enough.
+    /// Takes in what the probe told since the last call; returns what is news of it.
+    pub fn look(&mut self) -> Vec<LogLine> {
+        self.samples.fresh().flat_map(|sample| self.state.onlooker.absorb(sample)).collect()
+    }
+
+    /// Takes in the load as it is now and the keys pressed since, and paints. Returns at once; ten times a second is enough.
     ///
     /// # Errors
     /// When the terminal goes away.
     pub fn show(&mut self, view: LoadView) -> io::Result<Wish> {
         self.state.follow(view);
-        for sample in self.samples.fresh() {
-            self.state.onlooker.absorb(sample);
-        }
         let wish = keys(|key| press(&mut self.state, key))?;
         self.terminal.draw(|frame| draw(&self.state, &self.theme, frame))?;
         Ok(wish)

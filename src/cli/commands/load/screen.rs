@@ -34,6 +34,8 @@ pub(super) struct Screen<'a> {
     with: With,
     hold: Option<Hold>,
     view: LoadView,
+    /// Notes of the begin, then what happened to the cards, each with its time.
+    notes: Vec<(Duration, LogLine)>,
     host_seen: Option<Duration>,
     /// Whether the user ended the holding, and not the load.
     let_go: bool,
@@ -62,8 +64,9 @@ impl<'a> Screen<'a> {
         log.extend(warnings.map(|warning| LogLine::new(Tone::Warning, warning)));
         let probe = probe.map(|probe| Box::new(probe) as Box<dyn Probe + Send>);
         let screen = LoadScreen::open(theme, probe, Some(expectation(plan, watcher.backend)))?;
-        let view = LoadView { title: watcher.title.to_owned(), log, ..LoadView::default() };
-        Ok(Self { screen, watcher, journal, with, hold, view, host_seen: None, let_go: false })
+        let view = LoadView { title: watcher.title.to_owned(), ..LoadView::default() };
+        let notes = log.into_iter().map(|line| (Duration::ZERO, line)).collect();
+        Ok(Self { screen, watcher, journal, with, hold, view, notes, host_seen: None, let_go: false })
     }
 
     /// Paints until the load ends.
@@ -71,9 +74,8 @@ impl<'a> Screen<'a> {
     /// # Errors
     /// When the terminal goes away.
     pub fn follow(&mut self, work: &Work<'_>) -> io::Result<()> {
-        let notes = self.view.log.len();
         while !work.is_finished() {
-            self.look(notes);
+            self.look();
             match self.screen.show(self.view.clone())? {
                 Wish::GoOn | Wish::Leave => {}
                 // Told once more, it ends at once: a driver that hangs must not hold whoever waits for it.
@@ -85,7 +87,7 @@ impl<'a> Screen<'a> {
             }
             sleep(LOOK);
         }
-        self.look(notes);
+        self.look();
         Ok(())
     }
 
@@ -106,14 +108,21 @@ impl<'a> Screen<'a> {
         }
     }
 
-    fn look(&mut self, notes: usize) {
+    fn look(&mut self) {
         let now = self.watcher.progress.snapshot();
         let elapsed = self.journal.elapsed();
         let steps = self.journal.ended();
-        self.view.log.truncate(notes);
-        self.view.log.extend(steps.iter().map(|(at, phase)| {
-            LogLine::new(Tone::Step, format!("{:>7.2} s  {}", at.as_secs_f64(), super::history::step(*phase)))
-        }));
+        let mut news = self.screen.look();
+        let is_due = self.host_seen.is_none_or(|seen| elapsed.saturating_sub(seen) >= HOST_LOOK);
+        if self.watcher.backend.cards().kind() == DeviceKind::Host && is_due {
+            self.host_seen = Some(elapsed);
+            news.extend(self.screen.absorb(Sample { at: elapsed, outcome: Ok(host_cards(self.watcher, &now)) }));
+        }
+        self.notes.extend(news.into_iter().map(|line| (elapsed, timed(elapsed, line.tone, &line.text))));
+        let steps_told = steps.iter().map(|(at, phase)| (*at, timed(*at, Tone::Step, super::history::step(*phase))));
+        let mut log: Vec<(Duration, LogLine)> = self.notes.iter().cloned().chain(steps_told).collect();
+        log.sort_by_key(|(at, _)| *at);
+        self.view.log = log.into_iter().map(|(_, line)| line).collect();
         self.view.steps = self.steps(&steps);
         self.view.is_held = self.hold.is_some() && now.ended == Some(Phase::Peak);
         self.view.elapsed = elapsed;
@@ -129,11 +138,6 @@ impl<'a> Screen<'a> {
                 phase: phase.clone(),
             })
             .collect();
-        let is_due = self.host_seen.is_none_or(|seen| elapsed.saturating_sub(seen) >= HOST_LOOK);
-        if self.watcher.backend.cards().kind() == DeviceKind::Host && is_due {
-            self.host_seen = Some(elapsed);
-            self.screen.absorb(Sample { at: elapsed, outcome: Ok(host_cards(self.watcher, &now)) });
-        }
     }
 
     /// The steps that began; those without anything to do are left out.
@@ -162,6 +166,11 @@ impl<'a> Screen<'a> {
             (Phase::Freed | Phase::Released, _) => "freed",
         }
     }
+}
+
+/// A line with its time.
+fn timed(at: Duration, tone: Tone, text: &str) -> LogLine {
+    LogLine::new(tone, format!("{:>7.2} s  {text}", at.as_secs_f64()))
 }
 
 const fn device_word(is_cuda: bool) -> &'static str {

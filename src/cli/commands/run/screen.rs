@@ -112,7 +112,10 @@ impl<'p> RunScreen<'p> {
     fn follow(&mut self, tail: &Tail, notices: &Receiver<Notice>, elapsed: Duration) {
         for notice in notices.try_iter() {
             match notice {
-                Notice::Sampled { sample, ours } => self.screen.absorb(sample, &ours),
+                Notice::Sampled { sample, ours } => {
+                    let news = self.screen.absorb(sample, &ours);
+                    news.into_iter().for_each(|line| self.note(line.text));
+                }
                 Notice::Quiet(time) => self.note(format!("nothing was printed for {} s: it may hang", time.as_secs())),
                 Notice::Blind(why) => self.note(format!("the cards cannot be read: {why}")),
             }
