@@ -15,30 +15,17 @@ use std::path::Path;
 use assert_cmd::Command;
 use serde_json::Value;
 
-fn share(right: usize, all: usize) -> f64 {
-    right as f64 / all.max(1) as f64
-}
-
 #[test]
 fn published_failures_are_told_apart() {
-    let records = oom::compare_all();
+    let records = oom::compare_set("records");
     assert!(records.len() > 150);
-    let right = |confirmed: bool| {
-        let list: Vec<_> = records.iter().filter(|r| !confirmed || r.confirmed).collect();
-        share(list.iter().filter(|r| r.is_right()).count(), list.len())
-    };
-    assert!(right(false) >= 0.85, "causes of all: {}", right(false));
-    assert!(right(true) >= 0.92, "causes of the confirmed: {}", right(true));
-    let fixes: Vec<bool> = records.iter().filter_map(|r| r.fix).collect();
-    let fixed = share(fixes.iter().filter(|f| **f).count(), fixes.len());
-    assert!(fixed >= 0.80, "fix among the first two repairs: {fixed}");
-    let fields: usize = records.iter().map(|r| r.fields).sum();
-    let wrong: usize = records.iter().map(|r| r.wrong_fields.len()).sum();
-    assert!(share(fields - wrong, fields) >= 0.94, "fields: {wrong} of {fields} wrong");
-    assert!(records.iter().all(|r| r.device_right));
-    // Where a cause is named it is seldom another one.
-    let named: Vec<_> = records.iter().filter(|r| r.found != shardfit::engines::Cause::Unknown).collect();
-    assert!(share(named.iter().filter(|r| r.is_right()).count(), named.len()) >= 0.95);
+    let score = oom::Score::of(&records);
+    assert!(score.causes.part() >= 0.85, "causes: {}", score.causes);
+    assert!(score.confirmed.part() >= 0.92, "confirmed causes: {}", score.confirmed);
+    assert!(score.fixes.part() >= 0.80, "fix among the first two repairs: {}", score.fixes);
+    assert!(score.fields.part() >= 0.94, "fields: {}", score.fields);
+    assert!(score.device.part() >= 1.0, "cards: {}", score.device);
+    assert!(score.named.part() >= 0.95, "a named cause is seldom another one: {}", score.named);
 }
 
 fn root() -> &'static Path {
