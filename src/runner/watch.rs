@@ -11,7 +11,9 @@ use signal_hook::iterator::{Handle, Signals};
 use signal_hook::low_level::emulate_default_handler;
 
 use super::relay::relay;
-use super::{CardTrace, Child, Ended, Family, KeptLog, LineClock, absorb, host};
+use super::{
+    CardTrace, Child, Ended, Family, KeptLog, LineClock, Neighbour, Neighbours, PoolTrace, absorb, host, pools,
+};
 use crate::hardware::Snapshot;
 use crate::monitor::{Interval, Sample, Sampler};
 use crate::probe::Probe;
@@ -75,6 +77,10 @@ pub struct Outcome {
     pub clock: LineClock,
     /// The cards; empty where no driver answers.
     pub cards: Vec<CardTrace>,
+    /// Who else was on them.
+    pub neighbours: Vec<Neighbour>,
+    /// Cards without memory of their own.
+    pub pools: Vec<PoolTrace>,
     /// Its processes that still hold memory.
     pub survivors: Vec<Survivor>,
     /// Processes that the kernel killed meanwhile for want of host memory; `None` where it does not say.
@@ -128,6 +134,8 @@ pub fn watch(
     let mut log = KeptLog::default();
     let mut clock = LineClock::default();
     let mut cards: Vec<CardTrace> = Vec::new();
+    let mut neighbours = Neighbours::default();
+    let mut shared = Vec::new();
     let mut last_sample = None;
     let mut passed_on = None;
     let mut ended: Option<(Ended, Instant)> = None;
@@ -149,6 +157,8 @@ pub fn watch(
             Ok(Event::Sampled(Sample { at, outcome: Ok(snapshot) })) => {
                 blind = false;
                 absorb(&mut cards, at, &snapshot, &mut family);
+                neighbours.absorb(at, &snapshot, &mut family);
+                pools::absorb(&mut shared, at, &snapshot, host::memory());
                 let ours = ours(&snapshot, &mut family);
                 notify(Notice::Sampled { sample: Sample { at, outcome: Ok(snapshot.clone()) }, ours });
                 if cards.iter().any(moves) {
@@ -196,6 +206,8 @@ pub fn watch(
         log,
         clock,
         cards,
+        neighbours: neighbours.into_list(),
+        pools: shared,
         survivors,
         host_kills: kills.zip(host::memory_kills()).map(|(before, after)| after.saturating_sub(before)),
         passed_on,

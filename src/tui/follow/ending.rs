@@ -41,6 +41,10 @@ impl Ending {
             let text = format!("processes that the kernel killed meanwhile for want of host memory: {kills}");
             lines.push(LogLine::new(Tone::Warning, text));
         }
+        // Of a command that went well nobody asks who else was there.
+        for seen in report.observed.iter().filter(|_| !is_good) {
+            lines.push(LogLine::new(Tone::Warning, format!("seen on the cards: {}", seen.text)));
+        }
         // Cards that it never touched say nothing.
         for card in report.cards.iter().filter(|card| card.peak_ours_bytes != Some(Bytes::ZERO)) {
             let ours = card.peak_ours_bytes.map_or_else(String::new, |ours| format!(", of that {ours:.2} its own"));

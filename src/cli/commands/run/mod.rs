@@ -1,5 +1,6 @@
 //! `shardfit run`
 
+mod account;
 mod recording;
 mod screen;
 mod tail;
@@ -13,21 +14,19 @@ use clap::Args;
 
 use self::recording::Recording;
 use self::screen::RunScreen;
-use super::diagnose::{Known, KnownFlags, patterns};
+use super::diagnose::patterns;
 use crate::cli::args::DeploymentFlags;
 use crate::cli::screen::ScreenFlags;
 use crate::cli::{Exit, Output, Problem, resolve};
-use crate::engines::command_line::{read_words, without_secrets};
+use crate::engines::command_line::without_secrets;
 use crate::monitor::{Expectation, Interval};
-use crate::oom::{Patterns, Scanner};
+use crate::oom::Patterns;
 use crate::planning::{self, State};
 use crate::probe::{NvmlProbe, Probe, Wanted};
-use crate::report::DiagnosisReport;
 use crate::report::PlanReport;
 use crate::report::render::{diagnosis_text, run_text};
-use crate::report::run::{PhaseReport, RunReport};
-use crate::runner::{Child, Notice, Options, Outcome, phases, report, watch};
-use crate::sources::logs::scan;
+use crate::report::run::RunReport;
+use crate::runner::{Account, Child, Notice, Options, Outcome, report, watch};
 use crate::tui::follow::{FollowScreen, LogLine, Tone};
 
 /// Flags of `run`.
@@ -62,9 +61,6 @@ pub struct RunArgs {
     pub command: Vec<OsString>,
 }
 
-/// The shell's code of a process that ended by SIGKILL.
-const KILLED: u8 = 137;
-
 /// Plans the command, starts it, watches it to its end, and ends as it does.
 ///
 /// # Errors
@@ -84,7 +80,7 @@ pub fn run(args: &RunArgs, output: &mut Output) -> Result<Exit, Problem> {
         if closed {
             let exit = plan.as_ref().map_or_else(|problem| problem.exit, |_| Exit::DoesNotFit);
             output.talk("shardfit: not started: `--gate` lets only what fits pass");
-            let report = report(&words, reported(plan), None, None, None, Vec::new());
+            let report = report(&words, reported(plan), None, None, Account::default());
             save(args, &report, output)?;
             return Ok(exit);
         }
@@ -118,9 +114,9 @@ pub fn run(args: &RunArgs, output: &mut Output) -> Result<Exit, Problem> {
         None => watch_in_text(child, probe, options, output),
     };
     let outcome = watched.map_err(|error| Problem::cannot_tell(format!("the command cannot be watched: {error}")))?;
-    let (phases, diagnosis) = heard(args, &words, &outcome, &patterns);
-    recording.mark(&phases, diagnosis.as_ref(), &outcome);
-    let report = report(&words, reported(plan), Some(&outcome), blind, diagnosis, phases);
+    let account = account::of(args, &words, plan.as_ref().ok().map(|plan| &plan.report), &outcome, &patterns);
+    recording.mark(&account, &outcome);
+    let report = report(&words, reported(plan), Some(&outcome), blind, account);
     let was_on_screen = screen.is_some();
     if let Some(screen) = screen {
         screen.end(&report, &outcome);
@@ -226,41 +222,6 @@ fn not_started(words: &[String], error: &io::Error) -> Problem {
 /// The plan as the report has it.
 fn reported(plan: Result<Plan, Problem>) -> Result<PlanReport, String> {
     plan.map(|plan| plan.report).map_err(|problem| problem.message)
-}
-
-/// What the output of a command says: its stages, and where it failed, what it says about memory; how it ended counts as its last word.
-fn heard(
-    args: &RunArgs,
-    words: &[String],
-    outcome: &Outcome,
-    patterns: &Patterns,
-) -> (Vec<PhaseReport>, Option<DiagnosisReport>) {
-    let mut scanner = Scanner::new(patterns);
-    let mut files = vec![scan(outcome.log.text().as_slice(), "<output>".to_owned(), &mut scanner)];
-    if matches!(outcome.ended.shell_code(), KILLED) && outcome.passed_on.is_none() {
-        let word = match outcome.host_kills {
-            Some(0) => "signal: killed, and not by the kernel for want of host memory".to_owned(),
-            Some(kills) => format!("signal: killed, and the kernel killed {kills} for want of host memory"),
-            None => "signal: killed".to_owned(),
-        };
-        files.push(scan(word.as_bytes(), "<end of the command>".to_owned(), &mut scanner));
-    }
-    let events = scanner.finish();
-    let phases = phases(&events, &outcome.log, &outcome.clock);
-    if outcome.ended.is_success() {
-        return (phases, None);
-    }
-    let mut fleet = args.deployment.fleet.clone();
-    if fleet.gpus.is_none() && !outcome.cards.is_empty() {
-        fleet.gpus = Some("live".to_owned());
-    }
-    let flags = KnownFlags {
-        model: None,
-        fleet,
-        engine: args.deployment.engine.clone(),
-        command: read_words(words).is_ok().then(|| shell_words::join(words)),
-    };
-    (phases, Known::new(&flags).ok().map(|mut known| known.report(&events, &files).1))
 }
 
 /// Says what happened where it did not go well. On a screen the last words of the output were seen and are gone: they are said once more.

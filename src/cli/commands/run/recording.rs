@@ -12,9 +12,7 @@ use crate::cli::{Output, Problem};
 use crate::monitor::Expectation;
 use crate::monitor::recording::{Header, Mark, MarkKind, Recorder};
 use crate::probe::Probe;
-use crate::report::DiagnosisReport;
-use crate::report::run::PhaseReport;
-use crate::runner::{Outcome, RecordingProbe};
+use crate::runner::{Account, Outcome, RecordingProbe};
 
 /// An open recording, or none where nobody named one and none can be made.
 pub(super) struct Recording {
@@ -63,17 +61,21 @@ impl Recording {
     }
 
     /// Marks what the output told of, so that a replay shows it beside the memory.
-    pub fn mark(&self, phases: &[PhaseReport], diagnosis: Option<&DiagnosisReport>, outcome: &Outcome) {
+    pub fn mark(&self, account: &Account, outcome: &Outcome) {
         let Some(recorder) = &self.recorder else { return };
         let mut recorder = recorder.lock().unwrap_or_else(PoisonError::into_inner);
-        for phase in phases {
+        for phase in &account.phases {
             if let Some(at) = phase.seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()) {
                 recorder.mark(&Mark { at, kind: MarkKind::Phase, text: phase.phase.clone() });
             }
         }
-        for finding in diagnosis.map(|diagnosis| diagnosis.findings.as_slice()).unwrap_or_default() {
+        for seen in &account.observed {
+            recorder.mark(&Mark { at: seen.at, kind: MarkKind::Alarm, text: seen.text.clone() });
+        }
+        for finding in account.diagnosis.as_ref().map(|diagnosis| diagnosis.findings.as_slice()).unwrap_or_default() {
             // Where the line is not to be timed, the failure is that of the end.
-            let line = finding.evidence.first().map(|evidence| evidence.line);
+            let said = finding.evidence.iter().find(|evidence| evidence.file == super::account::OUTPUT);
+            let line = said.map(|evidence| evidence.line);
             let line = line.filter(|line| outcome.log.keeps_number(*line));
             let at = line.and_then(|line| outcome.clock.at(line)).unwrap_or(outcome.time);
             recorder.mark(&Mark { at, kind: MarkKind::OutOfMemory, text: finding.cause.to_string() });
