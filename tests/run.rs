@@ -299,3 +299,90 @@ fn an_exhausted_shared_pool_is_seen() {
     assert_eq!(finding["cause"], "host_ram_exhausted", "{}", ran.stderr);
     assert!(finding["evidence"].to_string().contains("the pool of 121.69 GiB"), "{finding}");
 }
+
+/// A bare SIGKILL is the kernel's doing where its count says so, and a person's where it does not.
+#[test]
+fn a_kill_is_not_blamed_on_the_kernel_that_did_not_kill() {
+    let ran = run(&Bench::without_driver(), &[], "echo working; kill -9 $$");
+    assert_eq!(ran.exit, Some(137));
+    let cause = &ran.report["diagnosis"]["findings"][0]["cause"];
+    match ran.report["ended"]["host_memory_kills"].as_u64() {
+        Some(0) => assert_eq!(cause, "unknown", "{}", ran.stderr),
+        _ => assert_eq!(cause, "host_ram_exhausted", "{}", ran.stderr),
+    }
+}
+
+#[test]
+fn a_command_that_hangs_is_told() {
+    let ran = run(&Bench::without_driver(), &["--quiet-after", "1"], "sleep 2.2");
+    assert_eq!(ran.exit, Some(0));
+    assert!(ran.stderr.contains("may hang"), "{}", ran.stderr);
+}
+
+/// A worker that leaves group and parent and outlives the command still counts as its own, and is named.
+#[test]
+fn a_worker_that_is_left_behind_is_named() {
+    let bench = Bench::new(Machine::new().cards(2, Card::a10()));
+    let program = env!("CARGO_BIN_EXE_shardfit");
+    let load = format!("setsid {program} load examples/models/tiny-qwen2 --tp 2 --device cuda --max-model-len 1024");
+    let script = format!("{load} --hold 4 >/dev/null 2>&1 & sleep 2.5; exit 6");
+    let ran = run(&bench, &["--interval", "0.1s"], &script);
+    assert_eq!(ran.exit, Some(6));
+    let left = &ran.report["survivors"][0];
+    assert!(left["command"].as_str().unwrap().contains("tiny-qwen2"), "{}", ran.report);
+    assert!(left["used_bytes"].as_u64().unwrap() > 400 * MIB, "{left}");
+    assert!(ran.report["cards"][0]["peak_ours_bytes"].as_u64().unwrap() > 200 * MIB, "{}", ran.report);
+    assert!(ran.stderr.contains("left behind"), "{}", ran.stderr);
+}
+
+/// The gate reads what is nested in shells and launchers, and ends with the code of the plan.
+#[test]
+fn the_gate_reads_nested_commands() {
+    let bench = Bench::without_driver();
+    let script = bench.folder().join("serve.py");
+    fs::write(&script, "from vllm import LLM\nllm = LLM(model=\"Qwen/Qwen1.5-72B-Chat\", tensor_parallel_size=2)\n")
+        .unwrap();
+    let script = script.display().to_string();
+    let serve = "vllm serve Qwen/Qwen1.5-72B-Chat";
+    let started = bench.folder().join("started");
+    let then = format!("touch {}", started.display());
+    for (exit, command) in [
+        (1, vec!["sh".to_owned(), "-c".to_owned(), format!("{then}; {serve}")]),
+        (1, vec!["bash".to_owned(), "-lc".to_owned(), format!("cd /tmp && {then} && exec {serve} > log 2>&1")]),
+        (
+            1,
+            ["env", "X=1", "numactl", "-N", "0", "nohup", "vllm", "serve", "Qwen/Qwen1.5-72B-Chat"]
+                .map(String::from)
+                .to_vec(),
+        ),
+        (
+            1,
+            vec![
+                "docker".to_owned(),
+                "run".to_owned(),
+                "--gpus".to_owned(),
+                "all".to_owned(),
+                "vllm/vllm-openai:v0.11.2".to_owned(),
+                "--model".to_owned(),
+                "Qwen/Qwen1.5-72B-Chat".to_owned(),
+            ],
+        ),
+        (1, vec!["torchrun".to_owned(), "--nproc-per-node".to_owned(), "2".to_owned(), script.clone()]),
+        (1, vec!["python".to_owned(), "-u".to_owned(), script.clone()]),
+        (2, vec!["sh".to_owned(), "-c".to_owned(), then.clone()]),
+    ] {
+        let mut run = bench.shardfit();
+        run.env("HF_HUB_OFFLINE", "1").args(["run", "--gate", "--gpus", "2xA100-40GB", "--"]).args(&command);
+        let output = run.output().unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(exit), "{command:?}: {errors}");
+        assert!(errors.contains("not started"), "{command:?}: {errors}");
+        assert!(!started.exists(), "{command:?}");
+    }
+    // The same script where it fits is started, and its code passed on.
+    let mut run = bench.shardfit();
+    run.args(["run", "--gate", "--gpus", "2xH200", "--", "sh", "-c"]).arg(format!("{then}; exit 3; python {script}"));
+    let output = run.output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(started.exists());
+}

@@ -81,6 +81,24 @@ pub fn explain(diagnosis: &mut DiagnosisReport, observations: &[Observation], pl
     (first.cause, first.confidence, first.why) = (new.cause, confidence, why);
 }
 
+/// Takes back that the host ran out of memory where a bare SIGKILL is all that speaks for it and the kernel's own count says that it killed
+/// nobody meanwhile: a person, a supervisor or a scheduler did.
+pub fn doubt_the_kernel(diagnosis: &mut DiagnosisReport, kernel_kills: Option<u64>) {
+    let Some(first) = diagnosis.findings.first_mut() else { return };
+    if kernel_kills != Some(0) || first.cause != Cause::HostRamExhausted || first.confidence == Confidence::High {
+        return;
+    }
+    let lost = "the kernel counts no process that it killed for want of memory while the command ran".to_owned();
+    first.rejected.insert(0, RejectedCauseReport { cause: first.cause, why: lost });
+    first.cause = Cause::Unknown;
+    first.confidence = Confidence::Low;
+    first.why = "the process was killed from outside (SIGKILL), and not by the kernel for want of memory: by a person, a supervisor or a \
+                 scheduler"
+        .to_owned();
+    first.repairs.clear();
+    first.rejected_repairs.clear();
+}
+
 /// A finding that rests on the recording alone.
 fn finding(seen: &Observation, confidence: Confidence) -> FindingReport {
     FindingReport {

@@ -23,7 +23,7 @@ mod watch;
 
 pub use child::{Child, Ended, Group};
 pub use clock::LineClock;
-pub use explain::explain;
+pub use explain::{doubt_the_kernel, explain};
 pub use family::Family;
 pub use listener::{Heard, Listener};
 pub use log::KeptLog;

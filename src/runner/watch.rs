@@ -110,6 +110,8 @@ pub fn watch(
     let start = Instant::now();
     let kills = host::memory_kills();
     let (events, inbox) = channel();
+    // Before anything of the command is seen: whoever sees it may signal.
+    let signals = pass_on(events.clone())?;
     let (output, errors) = child.streams();
     let mut open = 0;
     if let Some(output) = output {
@@ -122,7 +124,6 @@ pub fn watch(
     }
     let group = child.group();
     let mut family = Family::new(child.id());
-    let signals = pass_on(events.clone())?;
     let sampler = match probe {
         Some(probe) => Some(Sampler::start(probe, options.interval, events.clone(), Event::Sampled)?),
         None => None,

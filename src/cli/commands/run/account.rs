@@ -7,7 +7,7 @@ use crate::cli::resolve;
 use crate::engines::command_line::{read_script, read_words};
 use crate::oom::{Patterns, Scanner};
 use crate::report::PlanReport;
-use crate::runner::{Account, Outcome, PoolTrace, Recorded, explain, observe, phases};
+use crate::runner::{Account, Outcome, PoolTrace, Recorded, doubt_the_kernel, explain, observe, phases};
 use crate::sources::logs::scan;
 use crate::units::Bytes;
 
@@ -46,6 +46,7 @@ pub(super) fn of(
     let mut diagnosis =
         Known::new(&known(args, words, plan, outcome)).ok().map(|mut known| known.report(&events, &files).1);
     if let Some(diagnosis) = &mut diagnosis {
+        doubt_the_kernel(diagnosis, outcome.host_kills);
         explain(diagnosis, &observed, plan, is_masked(words));
     }
     Account { phases, observed, diagnosis }

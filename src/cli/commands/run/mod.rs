@@ -70,7 +70,7 @@ pub fn run(args: &RunArgs, output: &mut Output) -> Result<Exit, Problem> {
     let plan = planned(args, &words);
     match &plan {
         Ok(plan) => announce(plan, output),
-        Err(problem) => output.talk(&format!("shardfit: the command is not planned: {}", problem.message)),
+        Err(problem) => output.talk(&format!("shardfit: the command is not planned: {}", short(problem))),
     }
     if args.gate {
         let closed = match &plan {
@@ -168,7 +168,7 @@ fn open_screen<'p>(
     let line = match plan {
         Ok(plan) if plan.state == State::Fits => LogLine::new(Tone::Plain, &plan.report.verdict.message),
         Ok(plan) => LogLine::new(Tone::Warning, &plan.report.verdict.message),
-        Err(problem) => LogLine::new(Tone::Quiet, format!("none: {}", problem.message)),
+        Err(problem) => LogLine::new(Tone::Quiet, format!("none: {}", short(problem))),
     };
     Ok(Some(RunScreen::new(screen, title, line, Some(patterns))))
 }
@@ -207,6 +207,11 @@ fn announce(plan: &Plan, output: &mut Output) {
         let what = advice.command.as_ref().unwrap_or(&advice.change);
         output.talk(&format!("shardfit: repair: {what}"));
     }
+}
+
+/// Why there is no plan, without the list of what could be planned: the command runs all the same.
+fn short(problem: &Problem) -> &str {
+    problem.message.split(": supported are").next().unwrap_or(&problem.message)
 }
 
 fn not_started(words: &[String], error: &io::Error) -> Problem {

@@ -1,5 +1,4 @@
 //! The recording of the cards that a command keeps when it fails.
-#![expect(clippy::disallowed_methods, reason = "names recordings by the clock")]
 
 use std::io;
 use std::path::{Path, PathBuf};
