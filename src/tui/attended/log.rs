@@ -76,7 +76,10 @@ pub fn draw(title: &str, lines: &[LogLine], back: usize, theme: &Theme, area: Re
     let place = vec![span(place, theme.style(Meaning::Label))];
     frame.render_widget(rule(title, place, area.width, theme), row(0));
     for (place, line) in (1..).zip(&lines[start..end]) {
-        let text = fit(&format!("{}{}", line.tone.sign(), line.text), area.width, theme);
-        frame.render_widget(Line::raw(text).style(theme.style(line.tone.meaning())), row(place));
+        let text = fit(&line.text, area.width.saturating_sub(3), theme);
+        // Steps are many: their sign tells them, and their words stay as quiet as the rest.
+        let meaning = if line.tone == Tone::Step { Meaning::Plain } else { line.tone.meaning() };
+        let spans = vec![span(line.tone.sign(), theme.style(line.tone.meaning())), span(text, theme.style(meaning))];
+        frame.render_widget(Line::from(spans), row(place));
     }
 }
