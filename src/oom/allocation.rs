@@ -56,6 +56,14 @@ impl Allocation {
                 process = Some(others.remove(place));
             }
         }
+        // Where the one that is listed and what is free make up the card, no room is left for another one that asks.
+        if let (None, [one], Some(total), Some(free)) =
+            (process, others.as_slice(), bytes("total_gib"), bytes("free_mib"))
+            && *one + free + allocated.unwrap_or(BESIDE_ALLOCATOR) > total + Bytes::gib(1)
+            && allocated.is_none_or(|allocated| allocated <= *one)
+        {
+            process = others.pop();
+        }
         Self {
             requested: bytes("requested_mib").or_else(|| bytes("requested_bytes")),
             total: bytes("total_gib"),
@@ -81,7 +89,8 @@ impl Allocation {
         if !self.others.is_empty() {
             return Some(self.others.iter().sum());
         }
-        let own = self.process.or(self.reserved())?;
+        // Without the cache's size it could be what fills the card.
+        let own = self.process.or_else(|| Some(self.allocated? + self.unallocated?))?;
         Some(self.total?.saturating_sub(self.free?).saturating_sub(own))
     }
 

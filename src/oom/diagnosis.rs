@@ -158,6 +158,9 @@ fn declined(event: &Event) -> Judgement {
     let why = match event.signal {
         Signal::Xid => "the driver reports a fault of a kernel (illegal access), which is not exhaustion",
         Signal::IllegalAccess => "a kernel touched memory that is not its own: a fault, not exhaustion",
+        Signal::KernelResources => {
+            "a kernel's tile is larger than the shared memory inside a multiprocessor; the card's memory is not what ran out"
+        }
         Signal::TensorsOnTwoDevices => {
             "tensors of one operation are on two cards: an error of placement, no allocation failed"
         }
