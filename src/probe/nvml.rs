@@ -3,7 +3,8 @@
 use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::{Nvml, cuda_driver_version_major, cuda_driver_version_minor};
 
-use super::owners::{ProcessTable, Remembered, SystemProcesses};
+use super::facts::{Fact, Facts};
+use super::owners::{Remembered, SystemProcesses};
 use super::readings::reading;
 use super::{Probe, ProbeError, Wanted, card, peers};
 use crate::hardware::Snapshot;
@@ -16,6 +17,9 @@ const OTHER_PLACES: &[&str] = &["/usr/lib/wsl/lib/libnvidia-ml.so.1", "/run/open
 pub struct NvmlProbe {
     nvml: Nvml,
     processes: Remembered<SystemProcesses>,
+    facts: Facts,
+    driver_version: Fact<String>,
+    cuda_version: Fact<String>,
     wanted: Wanted,
 }
 
@@ -25,7 +29,14 @@ impl NvmlProbe {
     /// # Errors
     /// When no driver answers; each cause is its own variant.
     pub fn open(wanted: Wanted) -> Result<Self, ProbeError> {
-        Ok(Self { nvml: open()?, processes: Remembered::new(SystemProcesses), wanted })
+        Ok(Self {
+            nvml: open()?,
+            processes: Remembered::new(SystemProcesses::default()),
+            facts: Facts::default(),
+            driver_version: Fact::default(),
+            cuda_version: Fact::default(),
+            wanted,
+        })
     }
 
     /// Changes what the next snapshots hold.
@@ -48,21 +59,19 @@ pub(super) fn open() -> Result<Nvml, NvmlError> {
 
 impl Probe for NvmlProbe {
     fn snapshot(&mut self) -> Result<Snapshot, ProbeError> {
-        snapshot(&self.nvml, &self.processes, self.wanted)
+        let Self { nvml, processes, facts, driver_version, cuda_version, wanted } = self;
+        let count = nvml.device_count()?;
+        if count == 0 {
+            return Err(ProbeError::NoCards);
+        }
+        Ok(Snapshot {
+            driver_version: driver_version.get(|| reading(nvml.sys_driver_version())),
+            cuda_version: cuda_version.get(|| {
+                reading(nvml.sys_cuda_driver_version())
+                    .map(|v| format!("{}.{}", cuda_driver_version_major(v), cuda_driver_version_minor(v)))
+            }),
+            cards: (0..count).map(|index| card::read(nvml, processes, facts, index, *wanted)).collect(),
+            peers: if wanted.peers { peers::read(nvml, count) } else { Vec::new() },
+        })
     }
-}
-
-fn snapshot(nvml: &Nvml, processes: &impl ProcessTable, wanted: Wanted) -> Result<Snapshot, ProbeError> {
-    let count = nvml.device_count()?;
-    if count == 0 {
-        return Err(ProbeError::NoCards);
-    }
-    let cuda_version = reading(nvml.sys_cuda_driver_version())
-        .map(|v| format!("{}.{}", cuda_driver_version_major(v), cuda_driver_version_minor(v)));
-    Ok(Snapshot {
-        driver_version: reading(nvml.sys_driver_version()),
-        cuda_version,
-        cards: (0..count).map(|index| card::read(nvml, processes, index, wanted)).collect(),
-        peers: if wanted.peers { peers::read(nvml, count) } else { Vec::new() },
-    })
 }

@@ -16,6 +16,8 @@ mod mark;
 mod numbers;
 mod recorder;
 mod replay;
+mod table;
+mod texts;
 
 pub use chart::timeline;
 pub use decode::{Decoder, Event};

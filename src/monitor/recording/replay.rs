@@ -117,7 +117,7 @@ impl Replay {
     fn scan(&mut self) {
         let mut decoder = Decoder::default();
         while let Some((payload, next)) = frame_at(&self.file, self.whole) {
-            let stands_alone = payload.first() == Some(&super::decode::kind::KEY);
+            let stands_alone = payload.first().is_some_and(|kind| super::decode::kind::stands_alone(*kind));
             let Some(event) = decoder.read(payload) else { break };
             match event {
                 Event::Header(header) => self.header = *header,
