@@ -79,7 +79,7 @@ fn memory(memory: MemoryUse) -> TopMemory {
     }
 }
 
-fn process(row: ProcessRow) -> TopProcess {
+fn process(row: ProcessRow<'_>) -> TopProcess {
     let unseen = |absent: bool| absent.then_some("not visible from here");
     let (used_bytes, used_bytes_reason) = split(row.used);
     TopProcess {
@@ -88,11 +88,11 @@ fn process(row: ProcessRow) -> TopProcess {
         used_bytes,
         used_bytes_reason,
         name_reason: unseen(row.name.is_none()),
-        name: row.name,
+        name: row.name.map(str::to_owned),
         command_reason: unseen(row.command.is_none()),
-        command: row.command,
+        command: row.command.map(str::to_owned),
         user_reason: unseen(row.user.is_none()),
-        user: row.user,
+        user: row.user.map(str::to_owned),
         orphan: row.orphan,
     }
 }

@@ -12,13 +12,7 @@ use crate::hardware::{CardState, MemoryState, PcieLink, Reading, Vitals};
 use crate::units::Bytes;
 
 /// All readings of the card at `index`; a card that cannot even be opened keeps its place, each reading with the reason.
-pub(super) fn read(
-    nvml: &Nvml,
-    table: &impl ProcessTable,
-    facts: &mut Facts,
-    index: u32,
-    wanted: Wanted,
-) -> CardState {
+pub(super) fn read(nvml: &Nvml, table: &impl ProcessTable, facts: &mut Facts, index: u32, wanted: Wanted) -> CardState {
     let device = match nvml.device_by_index(index) {
         Ok(device) => device,
         Err(error) => return CardState::unreadable(index, absent(&error)),

@@ -2,7 +2,9 @@
 
 use nvml_wrapper::Device;
 use nvml_wrapper::error::NvmlError;
-use nvml_wrapper_sys::bindings::field_id::{NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_RX, NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_TX};
+use nvml_wrapper_sys::bindings::field_id::{
+    NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_RX, NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_TX,
+};
 
 use super::readings::reading;
 use super::unwrapped::{Counter, counters};

@@ -1,5 +1,8 @@
 //! Names and owners of processes.
-#![expect(clippy::disallowed_methods, reason = "reads what the system tells of processes, and what was told counts for some seconds")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "reads what the system tells of processes, and what was told counts for some seconds"
+)]
 
 use std::cell::RefCell;
 use std::collections::HashMap;

@@ -98,8 +98,8 @@ fn named(entries: Entries, table: &impl ProcessTable) -> Vec<ProcessState> {
         .map(|((pid, gpu_instance), used)| {
             let process = table.look_up(pid);
             let orphan = process.as_ref().is_some_and(|process| workers::is_orphan(process, table));
-            let (name, command, user) = process
-                .map_or((None, None, None), |p| (Some(p.name.clone()), p.command.clone(), p.user.clone()));
+            let (name, command, user) =
+                process.map_or((None, None, None), |p| (Some(p.name.clone()), p.command.clone(), p.user.clone()));
             ProcessState { pid, used, name, command, user, orphan, gpu_instance }
         })
         .collect();
