@@ -136,12 +136,12 @@ pub fn sort(rows: &mut [ProcessRow<'_>], order: SortOrder) {
 mod tests {
     use super::*;
 
-    fn row(card: u32, pid: u32, user: Option<&str>, name: Option<&str>, gib: Option<u64>) -> ProcessRow {
+    fn row<'a>(card: u32, pid: u32, user: Option<&'a str>, name: Option<&'a str>, gib: Option<u64>) -> ProcessRow<'a> {
         ProcessRow {
             card: CardId { index: card, instance: None },
             pid,
-            user: user.map(str::to_owned),
-            name: name.map(str::to_owned),
+            user,
+            name,
             command: None,
             used: gib.map_or(Reading::Unsupported, |gib| Reading::Known(Bytes::gib(gib))),
             orphan: false,
@@ -165,7 +165,7 @@ mod tests {
             (SortOrder::Name, [40, 30, 20, 10]),
         ];
         for (order, pids) in cases {
-            let mut sorted = rows.clone();
+            let mut sorted = rows;
             sort(&mut sorted, order);
             assert_eq!(sorted.each_ref().map(|r| r.pid), pids, "{order:?}");
         }
@@ -173,8 +173,7 @@ mod tests {
 
     #[test]
     fn workers_say_which_shard_they_hold() {
-        let shard =
-            |command: &str| ProcessRow { command: Some(command.to_owned()), ..row(0, 1, None, None, None) }.shard();
+        let shard = |command| ProcessRow { command: Some(command), ..row(0, 1, None, None, None) }.shard();
         assert_eq!(shard("VLLM::Worker_TP3").as_deref(), Some("TP3"));
         assert_eq!(shard("VLLM::Worker_PP1_TP0").as_deref(), Some("PP1 TP0"));
         assert_eq!(shard("sglang::scheduler_DP0_TP2 --x").as_deref(), Some("DP0 TP2"));

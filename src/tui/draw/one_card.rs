@@ -14,7 +14,7 @@ use crate::tui::{Meaning, Theme};
 use crate::units::Bytes;
 
 /// Rows of figures below the block's head.
-const FIGURES: u16 = 4;
+const FIGURES: u16 = 5;
 
 /// Paints head, figures and large graphs.
 pub fn draw(watched: &WatchedCard, look: &Look<'_>, area: Rect, frame: &mut Frame<'_>) {
@@ -42,7 +42,6 @@ fn figures(watched: &WatchedCard, look: &Look<'_>) -> [Row; FIGURES as usize] {
     let usage = &watched.usage;
     let vitals = &usage.vitals;
     let mhz = |value: Reading<u32>| reading(value, |mhz| format!("{mhz} MHz"));
-    let rate = |value: Reading<Bytes>| reading(value, |bytes| format!("{:.2} GB/s", bytes.0 as f64 / 1e9));
     let power = reading(usage.power_milliwatts, |milliwatts| format!("{:.0} W", f64::from(milliwatts) / 1000.0));
     let limit = reading(vitals.power_limit_milliwatts, |milliwatts| format!("{:.0} W", f64::from(milliwatts) / 1000.0));
     let analysis = look.analysis;
@@ -70,13 +69,29 @@ fn figures(watched: &WatchedCard, look: &Look<'_>) -> [Row; FIGURES as usize] {
         [("drift", drift), ("planned spare", high), ("mean util", busy)],
         [
             ("power", format!("{power} of {limit}")),
-            (
-                "PCIe out, in",
-                format!("{}, {}", rate(vitals.pcie_sent_per_second), rate(vitals.pcie_received_per_second)),
-            ),
             ("ECC errors", reading(vitals.uncorrected_errors, |count| count.to_string())),
+            ("PCIe out, in", both(vitals.pcie_sent_per_second, vitals.pcie_received_per_second)),
+        ],
+        [
+            ("NVLink out", reading(vitals.nvlink_sent_per_second, gigabytes)),
+            ("NVLink in", reading(vitals.nvlink_received_per_second, gigabytes)),
+            ("processes", reading(usage.processes.as_ref(), |processes| processes.len().to_string())),
         ],
     ]
+}
+
+fn gigabytes(rate: Bytes) -> String {
+    format!("{:.2} GB/s", rate.0 as f64 / 1e9)
+}
+
+/// Two rates; one word when neither is known.
+fn both(sent: Reading<Bytes>, received: Reading<Bytes>) -> String {
+    match (sent, received) {
+        (Reading::Known(sent), Reading::Known(received)) => {
+            format!("{:.2}, {:.2} GB/s", sent.0 as f64 / 1e9, received.0 as f64 / 1e9)
+        }
+        (Reading::Known(_), absent) | (absent, _) => reading(absent, gigabytes),
+    }
 }
 
 /// Names and values in three columns.

@@ -5,6 +5,7 @@
 
 mod errors;
 mod events;
+mod fields;
 mod identity;
 mod links;
 mod memory;
