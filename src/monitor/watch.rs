@@ -139,7 +139,6 @@ impl Watch {
     }
 
     /// The processes of the cards that are present, in no order.
-    #[must_use]
     pub fn processes(&self) -> impl Iterator<Item = ProcessRow<'_>> {
         self.cards.iter().filter(|card| card.is_present()).flat_map(|card| ProcessRow::of(&card.usage))
     }

@@ -42,8 +42,13 @@ fn figures(watched: &WatchedCard, look: &Look<'_>) -> [Row; FIGURES as usize] {
     let usage = &watched.usage;
     let vitals = &usage.vitals;
     let mhz = |value: Reading<u32>| reading(value, |mhz| format!("{mhz} MHz"));
-    let power = reading(usage.power_milliwatts, |milliwatts| format!("{:.0} W", f64::from(milliwatts) / 1000.0));
-    let limit = reading(vitals.power_limit_milliwatts, |milliwatts| format!("{:.0} W", f64::from(milliwatts) / 1000.0));
+    let watts = |value: Reading<u32>, unit: &str| {
+        reading(value, |milliwatts| format!("{:.0}{unit}", f64::from(milliwatts) / 1000.0))
+    };
+    let limit = vitals.power_limit_milliwatts;
+    // The unit once, where both are told.
+    let power = watts(usage.power_milliwatts, if limit.known().is_some() { "" } else { " W" });
+    let limit = watts(limit, " W");
     let analysis = look.analysis;
     let dash = || "-".to_owned();
     let growth = analysis.and_then(|analysis| analysis.growth_per_minute).map_or_else(dash, |growth| {
@@ -66,11 +71,11 @@ fn figures(watched: &WatchedCard, look: &Look<'_>) -> [Row; FIGURES as usize] {
             ("mem clock", mhz(vitals.memory_clock_mhz)),
         ],
         [("growth", growth), ("full in", full_in), ("mean used", mean)],
-        [("drift", drift), ("planned spare", high), ("mean util", busy)],
+        [("drift", drift), ("plan spare", high), ("mean util", busy)],
         [
             ("power", format!("{power} of {limit}")),
             ("ECC errors", reading(vitals.uncorrected_errors, |count| count.to_string())),
-            ("PCIe out, in", both(vitals.pcie_sent_per_second, vitals.pcie_received_per_second)),
+            ("PCIe out/in", both(vitals.pcie_sent_per_second, vitals.pcie_received_per_second)),
         ],
         [
             ("NVLink out", reading(vitals.nvlink_sent_per_second, gigabytes)),
@@ -81,14 +86,14 @@ fn figures(watched: &WatchedCard, look: &Look<'_>) -> [Row; FIGURES as usize] {
 }
 
 fn gigabytes(rate: Bytes) -> String {
-    format!("{:.2} GB/s", rate.0 as f64 / 1e9)
+    format!("{:.1} GB/s", rate.0 as f64 / 1e9)
 }
 
 /// Two rates; one word when neither is known.
 fn both(sent: Reading<Bytes>, received: Reading<Bytes>) -> String {
     match (sent, received) {
         (Reading::Known(sent), Reading::Known(received)) => {
-            format!("{:.2}, {:.2} GB/s", sent.0 as f64 / 1e9, received.0 as f64 / 1e9)
+            format!("{:.1}/{:.1} GB/s", sent.0 as f64 / 1e9, received.0 as f64 / 1e9)
         }
         (Reading::Known(_), absent) | (absent, _) => reading(absent, gigabytes),
     }
@@ -97,10 +102,11 @@ fn both(sent: Reading<Bytes>, received: Reading<Bytes>) -> String {
 /// Names and values in three columns.
 fn three_columns(row: &Row, columns: u16, theme: &Theme) -> Line<'static> {
     const NAME: u16 = 15;
+    const NARROW: u16 = 12;
     let widths = [columns * 5 / 14, columns * 4 / 14, columns * 5 / 14];
     let mut spans = Vec::new();
     for ((name, value), column) in row.iter().zip(widths) {
-        let name_columns = NAME.min(column / 2);
+        let name_columns = if column < 2 * NAME { NARROW.min(column / 2) } else { NAME };
         spans.push(span(left(name, name_columns.saturating_sub(1), theme) + " ", theme.style(Meaning::Label)));
         let value = fit(value, column.saturating_sub(name_columns + 1), theme);
         spans.push(span(left(&value, column.saturating_sub(name_columns), theme), theme.style(Meaning::Plain)));
