@@ -10,6 +10,7 @@ mod identity;
 mod links;
 mod memory;
 mod mig;
+mod others;
 mod processes;
 mod readings;
 mod session;
