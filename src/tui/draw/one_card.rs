@@ -45,18 +45,18 @@ fn figures(watched: &WatchedCard, look: &Look<'_>) -> [Row; FIGURES as usize] {
     let watts = |value: Reading<u32>, unit: &str| {
         reading(value, |milliwatts| format!("{:.0}{unit}", f64::from(milliwatts) / 1000.0))
     };
-    let limit = vitals.power_limit_milliwatts;
-    // The unit once, where both are told.
-    let power = watts(usage.power_milliwatts, if limit.known().is_some() { "" } else { " W" });
-    let limit = watts(limit, " W");
+    let (power, limit) = (usage.power_milliwatts, vitals.power_limit_milliwatts);
+    let power = match limit {
+        Reading::Known(_) => format!("{} of {}", watts(power, ""), watts(limit, " W")),
+        _ => watts(power, " W"),
+    };
     let analysis = look.analysis;
     let dash = || "-".to_owned();
     let growth = analysis.and_then(|analysis| analysis.growth_per_minute).map_or_else(dash, |growth| {
         let sign = if growth < 0.0 { "-" } else { "+" };
         format!("{sign}{}/min", Bytes(growth.abs() as u64))
     });
-    let full_in =
-        analysis.and_then(|analysis| analysis.full_in).map_or_else(|| "not growing".to_owned(), short_duration);
+    let full_in = analysis.and_then(|analysis| analysis.full_in).map_or_else(|| "no growth".to_owned(), short_duration);
     let drift = analysis.and_then(|analysis| analysis.drift).map_or_else(dash, |drift| drift.to_string());
     let mean = analysis.and_then(|analysis| analysis.mean_used).map_or_else(dash, |used| used.to_string());
     let busy = analysis.and_then(|a| a.mean_utilization).map_or_else(dash, |percent| format!("{percent:.0} %"));
@@ -73,7 +73,7 @@ fn figures(watched: &WatchedCard, look: &Look<'_>) -> [Row; FIGURES as usize] {
         [("growth", growth), ("full in", full_in), ("mean used", mean)],
         [("drift", drift), ("plan spare", high), ("mean util", busy)],
         [
-            ("power", format!("{power} of {limit}")),
+            ("power", power),
             ("ECC errors", reading(vitals.uncorrected_errors, |count| count.to_string())),
             ("PCIe out/in", both(vitals.pcie_sent_per_second, vitals.pcie_received_per_second)),
         ],

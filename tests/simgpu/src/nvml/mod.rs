@@ -81,6 +81,7 @@ impl Driver {
 /// A call that names no device.
 fn ask<T>(call: &str, answer: impl FnOnce(&mut Driver) -> Result<T, Error>) -> Result<T, Error> {
     let answered = driver::with(|driver| {
+        driver.refresh();
         driver.nvml_ready()?;
         driver.nvml_call(call, None)?;
         answer(driver)
