@@ -1,9 +1,9 @@
 """Measures a program on a terminal: what it costs per second, how much memory it takes at most, when its first frame is there.
 
 monitor.py live SECONDS COLUMNS ROWS STARTS UNTIL COMMAND...   one tab-separated row: CPU %, user %, system %, peak MB, median and range of first frames in ms
-monitor.py once RUNS COMMAND...                                one row: median and range of the run time in ms, peak MB
+monitor.py once RUNS COMMAND...                                one row: median and range of the run time in ms
 """
-import fcntl, os, pty, resource, select, signal, statistics, struct, subprocess, sys, termios, time
+import fcntl, os, pty, select, signal, statistics, struct, subprocess, sys, termios, time
 
 
 def start(command, columns, rows):
@@ -93,7 +93,7 @@ def once(runs, command):
         began = time.monotonic()
         subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         times.append((time.monotonic() - began) * 1000)
-    print(f"{spread(times)}\t{resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000:.1f}")
+    print(spread(times))
 
 
 if sys.argv[1] == "live":
