@@ -13,7 +13,7 @@ use super::run::{Message, Options, Source};
 use super::{Action, Effect, Playback, RecordingNote, State, Terminal, update};
 use crate::monitor::alarm::{CardEvent, CardEventKind};
 use crate::monitor::recording::{Header, Recorder};
-use crate::monitor::{Sample, Sampler};
+use crate::monitor::{Sample, Sampler, stamp};
 use crate::probe::{CardError, wait_for_errors};
 
 /// Where samples come from.
@@ -191,36 +191,9 @@ fn kill(pid: u32) -> String {
     }
 }
 
-/// `20250131-235959` in UTC, of seconds since 1970. Days to a date after H. Hinnant, "chrono-Compatible Low-Level Date Algorithms".
-fn stamp(seconds: u64) -> String {
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    format!("{year:04}{month:02}{day:02}-{:02}{:02}{:02}", rest / 3600, rest / 60 % 60, rest % 60)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn stamps_are_dates() {
-        for (seconds, expected) in [
-            (0, "19700101-000000"),
-            (951_782_399, "20000228-235959"),
-            (951_782_400, "20000229-000000"),
-            (1_735_689_599, "20241231-235959"),
-            (4_102_444_800, "21000101-000000"),
-        ] {
-            assert_eq!(stamp(seconds), expected);
-        }
-    }
 
     #[test]
     fn some_processes_are_never_ended() {
