@@ -69,7 +69,7 @@ pub enum ParseFleetError {
 }
 
 /// Most cards in one fleet; the largest published deployments use a few hundred.
-const MAX_CARDS: u64 = 4096;
+pub(super) const MAX_CARDS: u64 = 4096;
 
 impl FromStr for FleetSpec {
     type Err = ParseFleetError;

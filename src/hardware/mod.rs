@@ -1,6 +1,7 @@
 //! Cards as values: what a card is, what it reported, which of them an engine sees. Nothing here asks a driver.
 
 mod card;
+mod described;
 mod fleet;
 mod host;
 mod known;
@@ -9,6 +10,7 @@ mod snapshot;
 mod visible;
 
 pub use card::{Card, CardSource};
+pub use described::{Described, described};
 pub use fleet::{Fleet, FleetItem, FleetSource, FleetSpec, ParseFleetError};
 pub use host::HostMemory;
 pub use known::{ResolveError, resolve, resolve_snapshot};

@@ -43,10 +43,26 @@ impl Allocation {
         // In a container the own process is listed under a number that it does not know as its own.
         if let (None, Some(allocated)) = (process, allocated) {
             let held = allocated + unallocated.unwrap_or_default();
-            let own = |b: &Bytes| *b + Bytes::mib(64) >= held && b.saturating_sub(held) <= BESIDE_ALLOCATOR;
-            if let Some(place) = others.iter().position(own) {
+            let holds_it = |b: &Bytes| *b + Bytes::mib(64) >= held;
+            let is_near = |b: &Bytes| holds_it(b) && b.saturating_sub(held) <= BESIDE_ALLOCATOR;
+            // Engines with memory of their own (TensorRT, graphs, communicators) hold more beside the allocator; but then the card could
+            // not hold all that is listed and this process as well.
+            let is_listed = bytes("total_gib").is_some_and(|total| others.iter().sum::<Bytes>() + held > total);
+            let least = || {
+                let candidates = others.iter().enumerate().filter(|(_, b)| is_listed && holds_it(b));
+                candidates.min_by_key(|(_, b)| **b).map(|(place, _)| place)
+            };
+            if let Some(place) = others.iter().position(is_near).or_else(least) {
                 process = Some(others.remove(place));
             }
+        }
+        // Where the one that is listed and what is free make up the card, no room is left for another one that asks.
+        if let (None, [one], Some(total), Some(free)) =
+            (process, others.as_slice(), bytes("total_gib"), bytes("free_mib"))
+            && *one + free + allocated.unwrap_or(BESIDE_ALLOCATOR) > total + Bytes::gib(1)
+            && allocated.is_none_or(|allocated| allocated <= *one)
+        {
+            process = others.pop();
         }
         Self {
             requested: bytes("requested_mib").or_else(|| bytes("requested_bytes")),
@@ -73,7 +89,8 @@ impl Allocation {
         if !self.others.is_empty() {
             return Some(self.others.iter().sum());
         }
-        let own = self.process.or(self.reserved())?;
+        // Without the cache's size it could be what fills the card.
+        let own = self.process.or_else(|| Some(self.allocated? + self.unallocated?))?;
         Some(self.total?.saturating_sub(self.free?).saturating_sub(own))
     }
 
@@ -109,5 +126,41 @@ fn listed(event: &Event) -> Vec<Bytes> {
             numbers.iter().filter_map(|n| super::field::bytes("processes_gib", *n)).collect()
         }
         _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oom::{Patterns, Scanner};
+
+    fn read(message: &str) -> Allocation {
+        let patterns = Patterns::built_in().unwrap();
+        let mut scanner = Scanner::new(&patterns);
+        scanner.push(message.as_bytes());
+        Allocation::read(&scanner.finish().list[0])
+    }
+
+    /// In a container the own process is listed under a number that is not its own.
+    #[test]
+    fn the_own_process_is_found_among_those_listed() {
+        for (total, listed, allocated, own, others) in [
+            // Context and libraries alone lie between.
+            (79.15, &[78.63][..], 78.11, Some(78.63), &[][..]),
+            // 16 and 22 GiB do not both fit a card of 22 GiB.
+            (21.99, &[21.94], 15.75, Some(21.94), &[]),
+            (79.32, &[9.89, 60.0], 12.0, Some(60.0), &[9.89]),
+            // They do here, so nothing says that one is the other.
+            (79.15, &[60.0], 12.0, None, &[60.0]),
+        ] {
+            let processes: String = listed.iter().map(|p| format!("Process 17 has {p} GiB memory in use. ")).collect();
+            let allocation = read(&format!(
+                "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 512.00 MiB. GPU 0 has a total capacity of {total} GiB of \
+                 which 39.00 MiB is free. {processes}Of the allocated memory {allocated} GiB is allocated by PyTorch, and 10.00 MiB is \
+                 reserved by PyTorch but unallocated."
+            ));
+            assert_eq!(allocation.process, own.map(Bytes::from_gib), "{total} {listed:?}");
+            assert_eq!(allocation.others, others.iter().map(|b| Bytes::from_gib(*b)).collect::<Vec<_>>());
+        }
     }
 }

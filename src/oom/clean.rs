@@ -26,13 +26,23 @@ const PREFIX: &str = concat!(
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?",
     r"|\[[^\]]{0,60}\d\d:\d\d[^\]]{0,30}\]",
     r"|\([^()]{0,80}(?:pid|rank)[^()]{0,40}\)",
-    r"|\[rank\d+\]:",
+    r"|\[(?:rank|default)\d+\]:?",
+    r"|\[pod/[^\]\s]{1,120}\]",
+    r"|\[TRT-LLM\]|\[RANK \d+\]|\[[EWI]\]",
     r"|(?:stdout|stderr) [FP]",
     r"|(?:ERROR|INFO|WARNING|CRITICAL|DEBUG|WARN)\b:?",
     r"|\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?",
     r"|\[?[\w./]+\.py:\d+\]",
-    r"|[A-Z][a-z]{2} +\d+ \d\d:\d\d:\d\d +(?:[\w.-]+ +)?[\w./@-]+\[\d+\]:",
-    r"|[\w.-]+ +\| ",
+    r"|[A-Z][a-z]{2} +\d+ \d\d:\d\d:\d\d\b",
+    r"|(?:[\w.-]+ +)?[\w./@-]+\[\d+\]:",
+    r"|(?:\d+\|)?[\w.-]+ +\| ",
+    r"|- +[\w.]+ +- +(?:ERROR|INFO|WARNING|CRITICAL|DEBUG) +-",
+    r"|\| +(?:ERROR|INFO|WARNING|CRITICAL|DEBUG) +\| +[\w.<>]+:[\w.<>]+:\d+ +-",
+    r"|[EWIF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ [\w./-]+:\d+\]",
+    r"|DEBG '[^']{1,60}' std(?:out|err) output:",
+    r"|>",
+    // A number of a task, as `srun --label` writes it.
+    r"|\d{1,5}: ",
     r"|\d+\.\d\d\.\d{3}\.\d{3} [EWIN]\b",
     r"))+\s?",
 );
@@ -50,19 +60,35 @@ static PID: LazyLock<Option<Regex>> = LazyLock::new(|| fixed(r"pid=(\d+)"));
 static TIME: LazyLock<Option<Regex>> =
     LazyLock::new(|| fixed(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?|\b\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?"));
 
-/// A line as text: no colours, no line end, the inner text where a container wraps it as JSON.
+/// A line as text: no colours, no line end, the inner text where a container or a logger wraps it as JSON.
 pub(super) fn line(raw: &[u8]) -> String {
+    let text = plain(raw);
+    let words = without_prefix(&text).trim();
+    let inner = words.starts_with('{').then(|| inner(words)).flatten();
+    inner.unwrap_or(text)
+}
+
+/// A line as it stands, but for colours and line end.
+pub(super) fn plain(raw: &[u8]) -> String {
     let raw = raw.strip_suffix(b"\n").unwrap_or(raw);
     let raw = raw.strip_suffix(b"\r").unwrap_or(raw);
-    let text = String::from_utf8_lossy(raw);
-    let text = without_escapes(text);
-    if text.starts_with("{\"log\":") {
-        let inner = serde_json::from_str::<serde_json::Value>(&text).ok();
-        if let Some(log) = inner.as_ref().and_then(|v| v.get("log")).and_then(|v| v.as_str()) {
-            return without_escapes(Cow::Borrowed(log.trim_end())).into_owned();
-        }
+    without_escapes(String::from_utf8_lossy(raw)).into_owned()
+}
+
+/// Where loggers keep the words of an entry.
+const WORDS: &[&str] = &["log", "message", "msg", "MESSAGE", "text", "textPayload", "event", "body", "line"];
+/// Where they keep the traceback that belongs to it.
+const TRACEBACKS: &[&str] = &["exc_info", "exception", "traceback", "stack_trace", "stack", "error"];
+
+/// The words of an entry in JSON, its traceback after them.
+fn inner(entry: &str) -> Option<String> {
+    let entry: serde_json::Value = serde_json::from_str(entry).ok()?;
+    let text = |names: &[&str]| names.iter().find_map(|name| entry.get(name)?.as_str()).map(str::to_owned);
+    let mut words = text(WORDS)?;
+    if let Some(traceback) = text(TRACEBACKS) {
+        words = format!("{words}\n{traceback}");
     }
-    text.into_owned()
+    Some(without_escapes(Cow::Borrowed(words.trim_end())).into_owned())
 }
 
 /// The line without what stands before the words.
@@ -77,8 +103,9 @@ pub(super) fn origin(line: &str) -> Origin {
     let words = without_prefix(line);
     let front = line.get(..line.len() - words.len()).unwrap_or("");
     let front = if front.is_empty() { line.get(..line.len().min(48)).unwrap_or("") } else { front };
+    // What stands nearest to the words is what the program itself says; launchers put theirs before it.
     let number = |regex: &LazyLock<Option<Regex>>| {
-        let captures = regex.as_ref()?.captures(front)?;
+        let captures = regex.as_ref()?.captures_iter(front).last()?;
         captures.iter().skip(1).flatten().next()?.as_str().parse().ok()
     };
     Origin { rank: number(&RANK), pid: number(&PID) }
@@ -171,6 +198,14 @@ mod tests {
             ("Jan 17 16:39:29 quorra ollama[4173706]: w", "w"),
             ("vllm-1  | v", "v"),
             ("[2025-07-07 19:00:30 DP4 TP4] u", "u"),
+            ("vllm | 2024-06-28 06:11:52.685 | ERROR    | a.b:load:417 - r", "r"),
+            ("2024-06-28 06:11:52,685 - server - ERROR - q", "q"),
+            ("[pod/llm-7d9f/main] E0628 06:11:52.685300 41371 engine.py:417] p", "p"),
+            ("2024-11-21T18:00:01.123456+0000 node-3 python3[41371]: > 0: o", "o"),
+            ("[default3]:n", "n"),
+            ("2024-06-28T06:11:52Z stderr F {\"level\":\"ERROR\",\"message\":\"m\"}", "m"),
+            ("{\"msg\":\"l\",\"exc_info\":\"k\"}", "l\nk"),
+            ("{\"other\": 1}", "{\"other\": 1}"),
             ("{\"log\":\"t\\n\",\"stream\":\"stderr\",\"time\":\"2024-06-28T06:11:52Z\"}\n", "t"),
             ("1.06.520.077 E s", "s"),
             ("plain words", "plain words"),

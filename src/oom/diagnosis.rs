@@ -158,6 +158,9 @@ fn declined(event: &Event) -> Judgement {
     let why = match event.signal {
         Signal::Xid => "the driver reports a fault of a kernel (illegal access), which is not exhaustion",
         Signal::IllegalAccess => "a kernel touched memory that is not its own: a fault, not exhaustion",
+        Signal::KernelResources => {
+            "a kernel's tile is larger than the shared memory inside a multiprocessor; the card's memory is not what ran out"
+        }
         Signal::TensorsOnTwoDevices => {
             "tensors of one operation are on two cards: an error of placement, no allocation failed"
         }
@@ -180,7 +183,8 @@ fn finding(context: &Context<'_>, judgement: Judgement) -> Finding {
             fields.entry(name.clone()).or_insert_with(|| value.clone());
         }
     }
-    if let Some(rank) = failure.rank {
+    let rank = rank(context);
+    if let Some(rank) = rank {
         fields.entry("rank".to_owned()).or_insert(Value::Number(f64::from(rank)));
     }
     let mut evidence = vec![failure.clone()];
@@ -199,7 +203,7 @@ fn finding(context: &Context<'_>, judgement: Judgement) -> Finding {
         confidence: judgement.confidence,
         why: judgement.why,
         device,
-        rank: failure.rank.or_else(|| failure.number("rank").map(|r| r as u32)),
+        rank,
         stage: context.stage,
         fields,
         evidence,
@@ -209,6 +213,13 @@ fn finding(context: &Context<'_>, judgement: Judgement) -> Finding {
         repairs,
         rejected_repairs,
     }
+}
+
+/// The rank that failed: as the message or its prefix names it, else that of the first failure which does.
+fn rank(context: &Context<'_>) -> Option<u32> {
+    let named = |event: &Event| event.rank.or_else(|| event.number("rank").map(|r| r as u32));
+    let failures = context.events.list.iter().filter(|e| e.role == Role::Failure);
+    named(context.failure).or_else(|| failures.filter(|e| e.place.file == context.failure.place.file).find_map(named))
 }
 
 /// What the engine stated before the failure, the latest first where it repeats itself, and configuration wherever it stands.

@@ -13,6 +13,7 @@ mod event;
 mod facts;
 mod field;
 mod fingerprint;
+mod message;
 mod needles;
 mod pattern;
 mod repair;

@@ -78,6 +78,10 @@ impl Patterns {
             let details = pattern.details.iter().map(|d| build(d)).collect::<Result<_, _>>()?;
             for needle in &pattern.needles {
                 texts.push((needle.clone(), list.len()));
+                // As it stands inside an entry in JSON.
+                if needle.contains('"') {
+                    texts.push((needle.replace('"', "\\\""), list.len()));
+                }
             }
             list.push(Compiled { pattern, regex, details });
         }

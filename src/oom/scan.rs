@@ -6,8 +6,8 @@ use memchr::{memchr, memrchr};
 
 use super::clean;
 use super::event::{Event, Events, Place};
-use super::field::Value;
-use super::pattern::{Compiled, Patterns};
+use super::message::{Prepared, Texts, reading};
+use super::pattern::Patterns;
 use crate::profiles::oom::Role;
 
 /// Bytes collected before they are looked through.
@@ -15,11 +15,7 @@ const CHUNK: usize = 1 << 20;
 /// Bytes that must follow a line before it is read, so that a wrapped message is whole.
 const AHEAD: usize = 16 << 10;
 /// Longest part of a line that is read.
-const LONGEST: usize = 8 << 10;
-/// Most lines of one message.
-const WRAPPED: usize = 14;
-/// Most characters of a message with its wrapped lines.
-const MESSAGE: usize = 6 << 10;
+pub(super) const LONGEST: usize = 8 << 10;
 /// Events kept of each pattern: so many of the first, and as many of the last.
 const KEPT: usize = 24;
 /// Messages of one pattern that are read as they come. Of a message that comes more often the last ones are read at the end of the file,
@@ -157,19 +153,46 @@ impl<'p> Scanner<'p> {
     /// Reads one line that holds a literal text of these patterns, with the lines that continue it.
     fn message(&mut self, raw: &[u8], rest: &[u8], number: u64, candidates: &[usize]) {
         let line = clean::line(raw);
-        let origin = clean::origin(&line);
-        let mut texts: Option<Texts> = None;
+        // A logger's entry that holds a traceback in one string.
+        if line.contains('\n') {
+            let mut after = line.as_str();
+            while let Some((first, others)) = after.split_once('\n').or((!after.is_empty()).then_some((after, ""))) {
+                let candidates = self.patterns.candidates(first.as_bytes());
+                self.words(first, others.as_bytes(), number, &candidates);
+                after = others;
+            }
+            return;
+        }
+        if !self.words(&line, rest, number, candidates) {
+            // Words outside of what was taken for the entry's text.
+            let plain = clean::plain(raw);
+            if plain != line {
+                self.words(&plain, rest, number, candidates);
+            }
+        }
+    }
+
+    /// Reads one line; whether a pattern matched.
+    fn words(&mut self, line: &str, rest: &[u8], number: u64, candidates: &[usize]) -> bool {
+        let origin = clean::origin(line);
+        let bare = clean::without_prefix(line).trim_start();
+        let mut texts = Prepared::default();
         let mut found: Vec<(Event, String, usize)> = Vec::new();
         for &index in candidates {
             let compiled = self.patterns.get(index);
-            let texts = match compiled.pattern.role {
-                Role::Failure | Role::Suspicion | Role::Config | Role::Gauge => {
-                    texts.get_or_insert_with(|| Texts::joined(&line, origin, rest))
-                }
-                Role::Consequence | Role::Decline | Role::State | Role::Frame => &Texts::single(&line),
-            };
-            let Some(read) = reading(compiled, texts, line.len()) else { continue };
-            let place = Place { file: self.file, line: number, last_line: number + texts.lines_to(read.end) };
+            let may_wrap =
+                matches!(compiled.pattern.role, Role::Failure | Role::Suspicion | Role::Config | Role::Gauge);
+            let as_written = texts.of(line, may_wrap, origin, rest);
+            let mut read = reading(compiled, as_written, line.len());
+            let mut last = read.as_ref().map(|read| as_written.lines_to(read.end));
+            // An expression that asks for the beginning of the line means that of its words.
+            if read.is_none() && bare.len() < line.len() {
+                let texts = if may_wrap { Texts::joined(bare, origin, rest) } else { Texts::single(bare) };
+                read = reading(compiled, &texts, bare.len());
+                last = read.as_ref().map(|read| texts.lines_to(read.end));
+            }
+            let (Some(read), Some(last)) = (read, last) else { continue };
+            let place = Place { file: self.file, line: number, last_line: number + last };
             let event = Event {
                 pattern: compiled.pattern.id.clone(),
                 engine: compiled.pattern.engine.clone(),
@@ -181,11 +204,12 @@ impl<'p> Scanner<'p> {
                 text: shortened(&read.quote),
                 rank: origin.rank,
                 pid: origin.pid,
-                speaker: clean::speaker(&line),
-                time: clean::time(&line),
+                speaker: clean::speaker(line),
+                time: clean::time(line),
             };
             found.push((event, read.text, index));
         }
+        let any = !found.is_empty();
         // Of two readings of one text, the one that covers more of it.
         for (i, (event, text, index)) in found.iter().enumerate() {
             let covered = found.iter().enumerate().any(|(j, (_, other, _))| {
@@ -198,6 +222,7 @@ impl<'p> Scanner<'p> {
                 self.keep(*index, event.clone(), text.clone());
             }
         }
+        any
     }
 
     fn keep(&mut self, pattern: usize, event: Event, text: String) {
@@ -219,146 +244,6 @@ impl<'p> Scanner<'p> {
             self.dropped += 1;
         }
     }
-}
-
-/// A message with the lines that may continue it, joined by blanks and joined by nothing (where a terminal broke inside a word).
-struct Texts {
-    spaced: String,
-    glued: String,
-    /// Where each further line begins in `spaced`.
-    breaks: Vec<usize>,
-}
-
-impl Texts {
-    fn single(line: &str) -> Self {
-        Self { spaced: line.to_owned(), glued: String::new(), breaks: Vec::new() }
-    }
-
-    fn joined(line: &str, origin: clean::Origin, rest: &[u8]) -> Self {
-        let mut texts =
-            Self { spaced: line.trim_end().to_owned(), glued: line.trim_end().to_owned(), breaks: Vec::new() };
-        let mut at = 0;
-        for _ in 0..WRAPPED {
-            if at >= rest.len() || texts.spaced.len() > MESSAGE {
-                break;
-            }
-            let end = memchr(b'\n', &rest[at..]).map_or(rest.len(), |i| at + i + 1);
-            let next = clean::line(&rest[at..end.min(at + LONGEST)]);
-            at = end;
-            texts.breaks.push(texts.spaced.len());
-            if !clean::origin(&next).may_continue(origin) {
-                continue;
-            }
-            let words = clean::without_prefix(&next).trim();
-            if !words.is_empty() {
-                texts.spaced.push(' ');
-                texts.spaced.push_str(words);
-                texts.glued.push_str(words);
-            }
-        }
-        texts
-    }
-
-    /// How many line breaks lie before a place in `spaced`.
-    fn lines_to(&self, end: usize) -> u64 {
-        self.breaks.iter().filter(|b| **b < end).count() as u64
-    }
-}
-
-/// What a pattern read.
-struct Reading {
-    fields: BTreeMap<String, Value>,
-    /// From the start of the match to the end of its last detail.
-    text: String,
-    /// The line's words.
-    quote: String,
-    /// End in the spaced text.
-    end: usize,
-}
-
-/// Reads a message; the match must begin in its first line, `first` bytes long.
-fn reading(compiled: &Compiled, texts: &Texts, first: usize) -> Option<Reading> {
-    let unit = compiled.pattern.number_unit.as_deref();
-    let mut fields = BTreeMap::new();
-    let spaced = compiled.regex.captures(&texts.spaced).filter(|c| c.get(0).is_some_and(|m| m.start() < first.max(1)));
-    let glued = compiled.regex.captures(&texts.glued).filter(|c| c.get(0).is_some_and(|m| m.start() < first.max(1)));
-    let is_spaced = spaced.is_some();
-    let (captures, text) = match spaced {
-        Some(captures) => (captures, &texts.spaced),
-        None => (glued?, &texts.glued),
-    };
-    let whole = captures.get(0)?;
-    take(&mut fields, &compiled.regex, &captures, unit);
-    let mut end = whole.end();
-    for text in [&texts.spaced, &texts.glued] {
-        let Some(here) = compiled.regex.find(text) else { continue };
-        // Not beyond the next message of the same kind.
-        let stop = compiled.regex.find_at(text, here.end()).map_or(text.len(), |next| next.start());
-        let Some(part) = text.get(here.start()..stop) else { continue };
-        for detail in &compiled.details {
-            let mut seen = BTreeMap::<&str, Vec<f64>>::new();
-            for captures in detail.captures_iter(part) {
-                let Some(matched) = captures.get(0) else { continue };
-                if std::ptr::eq(text, &texts.spaced) {
-                    end = end.max(here.start() + matched.end());
-                }
-                if !collect(&mut seen, detail, &captures, unit) {
-                    take(&mut fields, detail, &captures, unit);
-                    break;
-                }
-            }
-            for (name, numbers) in seen {
-                fields.entry(name.to_owned()).or_insert(Value::Numbers(numbers));
-            }
-        }
-    }
-    let until = if is_spaced { end } else { whole.end() };
-    let quote = text.get(whole.start()..).map(|rest| rest.get(..until.saturating_sub(whole.start())).unwrap_or(rest));
-    let line = text.get(..first.min(text.len())).unwrap_or(text);
-    let quote = match quote {
-        Some(quote) if quote.len() > line.len() => quote.to_owned(),
-        _ => clean::without_prefix(line).trim().to_owned(),
-    };
-    Some(Reading {
-        fields,
-        text: text.get(whole.start()..until.max(whole.end())).unwrap_or("").to_owned(),
-        quote,
-        end: until,
-    })
-}
-
-/// Fields of a match, the first statement of each.
-fn take(
-    fields: &mut BTreeMap<String, Value>,
-    regex: &regex::Regex,
-    captures: &regex::Captures<'_>,
-    unit: Option<&str>,
-) {
-    for name in regex.capture_names().flatten() {
-        if let Some(group) = captures.name(name) {
-            fields.entry(name.to_owned()).or_insert_with(|| Value::read(name, group.as_str(), unit));
-        }
-    }
-}
-
-/// Groups that collect all matches; whether there are any.
-fn collect<'r>(
-    seen: &mut BTreeMap<&'r str, Vec<f64>>,
-    regex: &'r regex::Regex,
-    captures: &regex::Captures<'_>,
-    unit: Option<&str>,
-) -> bool {
-    let mut any = false;
-    for name in regex.capture_names().flatten() {
-        let Some(stem) = name.strip_suffix("_each") else { continue };
-        any = true;
-        let number = captures.name(name).and_then(|group| Value::read(stem, group.as_str(), unit).number());
-        let numbers = seen.entry(stem).or_default();
-        if let Some(number) = number.filter(|_| numbers.len() < 64) {
-            numbers.push(number);
-        }
-    }
-    any
 }
 
 /// The part of a buffer whose lines have enough text after them; all but the tail where one line has no end.
@@ -385,6 +270,7 @@ fn shortened(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::oom::Value;
 
     fn scan(text: &[u8]) -> Events {
         let patterns = Patterns::built_in().unwrap();
@@ -416,6 +302,15 @@ mod tests {
         let mut scanner = Scanner::new(&patterns);
         text.as_bytes().chunks(7).for_each(|piece| scanner.push(piece));
         assert_eq!(scanner.finish(), whole);
+    }
+
+    #[test]
+    fn an_entry_in_json_is_read_line_by_line() {
+        let traceback = format!("Traceback (most recent call last):\n{}", WRAPPED_MESSAGE.trim_end());
+        let entry = serde_json::json!({"level": "ERROR", "message": "worker died", "exc_info": traceback});
+        let events = scan(format!("first\n{entry}\n").as_bytes());
+        let event = events.list.iter().find(|e| e.number("requested_mib").is_some()).unwrap();
+        assert_eq!((event.place.line, event.number("this_process_gib")), (2, Some(10.58)));
     }
 
     #[test]

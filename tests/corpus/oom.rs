@@ -1,5 +1,5 @@
 //! Published logs of failures with what was found out about them, and how the diagnosis compares.
-#![allow(dead_code, reason = "each target uses a part")]
+#![allow(clippy::disallowed_methods, dead_code, reason = "stored records are read from files; each target uses a part")]
 
 use serde_json::Value as Json;
 use shardfit::engines::Cause;
@@ -31,10 +31,77 @@ impl Compared {
     }
 }
 
-/// All records.
-pub fn compare_all() -> Vec<Compared> {
+/// The sets of records: each file of `oom/`, by its name. `records` was at hand while the rules were written; the others were collected
+/// and labelled before the program saw them.
+pub fn sets() -> Vec<String> {
+    let folder = super::corpus::data().join("oom");
+    let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    let records = files.filter(|path| path.extension().is_some_and(|e| e == "jsonl"));
+    let mut names: Vec<String> = records.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect();
+    names.sort();
+    names
+}
+
+/// The records of one set.
+pub fn compare_set(name: &str) -> Vec<Compared> {
     let patterns = Patterns::built_in().unwrap();
-    super::corpus::rows("oom/records.jsonl").iter().map(|record| compare(&patterns, record)).collect()
+    super::corpus::rows(&format!("oom/{name}.jsonl")).iter().map(|record| compare(&patterns, record)).collect()
+}
+
+/// How many of a set are right.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Share {
+    pub right: usize,
+    pub all: usize,
+}
+
+impl Share {
+    fn of(items: impl Iterator<Item = bool>) -> Self {
+        items.fold(Self::default(), |sum, is_right| Self { right: sum.right + usize::from(is_right), all: sum.all + 1 })
+    }
+
+    /// Right of all, 1 where there is none.
+    pub fn part(self) -> f64 {
+        if self.all == 0 { 1.0 } else { self.right as f64 / self.all as f64 }
+    }
+}
+
+impl std::fmt::Display for Share {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} of {} ({:.1} %)", self.right, self.all, 100.0 * self.part())
+    }
+}
+
+/// What is counted over a set.
+#[derive(Debug, Clone, Copy)]
+pub struct Score {
+    /// Causes of all records.
+    pub causes: Share,
+    /// Causes of those whose author or maintainer confirmed them.
+    pub confirmed: Share,
+    /// Right ones of the causes that were named.
+    pub named: Share,
+    /// Printed fields that were read as they stand.
+    pub fields: Share,
+    /// Cards.
+    pub device: Share,
+    /// Fixes that worked and are among the first two repairs.
+    pub fixes: Share,
+}
+
+impl Score {
+    pub fn of(records: &[Compared]) -> Self {
+        let fields: usize = records.iter().map(|r| r.fields).sum();
+        let wrong: usize = records.iter().map(|r| r.wrong_fields.len()).sum();
+        Self {
+            causes: Share::of(records.iter().map(Compared::is_right)),
+            confirmed: Share::of(records.iter().filter(|r| r.confirmed).map(Compared::is_right)),
+            named: Share::of(records.iter().filter(|r| r.found != Cause::Unknown).map(Compared::is_right)),
+            fields: Share { right: fields - wrong, all: fields },
+            device: Share::of(records.iter().map(|r| r.device_right)),
+            fixes: Share::of(records.iter().filter_map(|r| r.fix)),
+        }
+    }
 }
 
 /// The model, cards and degree of a record, as flags would give them.
@@ -66,7 +133,8 @@ fn compare(patterns: &Patterns, record: &Json) -> Compared {
     let mut wrong_fields = Vec::new();
     let printed = record["printed"].as_object().unwrap();
     for (name, expected) in printed {
-        let found = finding.and_then(|f| f.fields.get(name)).or_else(|| diagnosis.configuration.get(name));
+        let found = finding.and_then(|f| f.fields.get(name));
+        let found = found.or_else(|| diagnosis.configuration.get(name)).or_else(|| diagnosis.measurements.get(name));
         if !found.is_some_and(|found| equal(found, expected)) {
             wrong_fields.push((name.clone(), expected.clone(), found.cloned()));
         }

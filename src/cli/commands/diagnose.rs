@@ -8,8 +8,9 @@ use clap::Args;
 
 use crate::cli::args::{EngineFlags, FleetFlags};
 use crate::cli::{Exit, Format, Output, Problem, picture, resolve};
-use crate::engines::command_line::{CommandTemplate, read_text};
+use crate::engines::command_line::{CommandTemplate, read_any_text};
 use crate::engines::{ContextLength, Settings, Version, engine};
+use crate::hardware::{Described, Fleet, FleetSource, FleetSpec, described};
 use crate::oom::{Diagnosis, Events, Facts, KnownModel, Patterns, Scanner, Value, diagnose};
 use crate::planning::{PlanRequest, VersionSource};
 use crate::profiles::models::built_in_model;
@@ -140,7 +141,7 @@ pub(super) fn patterns(folder: Option<&Path>) -> Result<Patterns, Problem> {
 pub(super) struct Known {
     facts: Facts,
     model: Option<resolve::ResolvedModel>,
-    fleet: Option<crate::hardware::Fleet>,
+    fleet: Option<Fleet>,
     notes: Vec<String>,
 }
 
@@ -155,7 +156,7 @@ impl Known {
         let mut template: Option<CommandTemplate> = None;
         let (mut name, mut engine_name, mut version, mut mask) = (flags.model.clone(), None, None, None);
         if let Some(text) = &flags.command {
-            match read_text(text) {
+            match read_any_text(text) {
                 Ok(invocation) => {
                     name = name.or_else(|| invocation.model_on_host());
                     engine_name = Some(invocation.engine.to_owned());
@@ -175,10 +176,7 @@ impl Known {
         }
         settings.overlay(flags.engine.settings()?);
         let model = name.as_deref().and_then(|name| known_model(name, flags.model.is_some(), &mut notes));
-        let fleet = match &flags.fleet.gpus {
-            Some(_) => Some(resolve::fleet(&flags.fleet, mask.as_deref())?),
-            None => None,
-        };
+        let (cards, fleet) = cards(&flags.fleet, mask.as_deref(), &mut notes)?;
         let known = match (&model, &name) {
             (Some(resolved), _) => KnownModel::of(resolved.model.clone()),
             (None, Some(name)) => KnownModel::named(name),
@@ -188,7 +186,7 @@ impl Known {
             engine: engine_name,
             version,
             model: known,
-            cards: fleet.as_ref().map(|f| u32::try_from(f.cards.len()).unwrap_or(u32::MAX)),
+            cards,
             capacity: fleet.as_ref().and_then(|f| f.cards.iter().map(|c| c.capacity).min()),
             tensor_parallel: settings.tensor_parallel,
             pipeline_parallel: settings.pipeline_parallel,
@@ -254,6 +252,33 @@ impl Known {
             fleet,
         })
     }
+}
+
+/// How many cards there were, and which. After the fact a description has to do: what names no card that is known is a note, not an error.
+fn cards(
+    flags: &FleetFlags,
+    mask: Option<&str>,
+    notes: &mut Vec<String>,
+) -> Result<(Option<u32>, Option<Fleet>), Problem> {
+    let Some(text) = &flags.gpus else { return Ok((None, None)) };
+    let problem = match resolve::fleet(flags, mask) {
+        Ok(fleet) => return Ok((u32::try_from(fleet.cards.len()).ok(), Some(fleet))),
+        // Words that no profile answers to; a slip such as `0xA10` or `4x` stays an error.
+        Err(problem) if matches!(text.parse(), Ok(FleetSpec::Listed(_))) => problem,
+        Err(problem) => return Err(problem),
+    };
+    let found = described(text, &resolve::catalogue(flags)?);
+    if found == Described::default() {
+        return Err(problem);
+    }
+    let (count, card) = (found.count.unwrap_or(1), found.card);
+    let taken = match &card {
+        Some(card) => format!("{count}×{}", card.label),
+        None => format!("{count} of unknown size"),
+    };
+    notes.push(format!("`--gpus {text}` is taken as {taken}: {}", problem.message));
+    let fleet = card.map(|card| Fleet { cards: vec![card; count as usize], source: FleetSource::Given });
+    Ok((Some(count), fleet))
 }
 
 fn empty(files: &[LogFile]) -> Option<String> {

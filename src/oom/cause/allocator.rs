@@ -3,20 +3,28 @@
 use super::engine_words::PEAKS;
 use super::{Confidence, Context, Judgement};
 use crate::engines::Cause;
+use crate::oom::Allocation;
 use crate::oom::fingerprint::{MatchKind, fingerprint};
 use crate::profiles::oom::{Signal, Stage};
 use crate::units::Bytes;
 
 /// Memory that no figure of the process accounts for, above which another process is there.
 const UNACCOUNTED: Bytes = Bytes(1_288_490_189);
+/// The same once kernels, handles and workspaces of a serving process have come on top, where no message tells its whole size.
+const UNACCOUNTED_SERVING: Bytes = Bytes::gib(2);
 /// A block this large is one tensor, not the last straw.
 const LARGE: Bytes = Bytes::gib(1);
 /// A block this small fails only on a card that is full already.
 const SMALL: Bytes = Bytes::mib(64);
+/// Blocks up to this size are cut from segments that they share.
+const SEGMENT: Bytes = Bytes::mib(20);
 /// The smallest piece that the allocator takes from the driver.
 const SMALLEST: Bytes = Bytes::mib(2);
 /// Requests served before a failure that speak for slow growth.
 const MANY_REQUESTS: f64 = 1000.0;
+
+/// Numbers of processes that one launcher starts lie no further apart.
+const ONE_START: f64 = 64.0;
 
 type Rule = fn(&Context<'_>) -> Option<Judgement>;
 
@@ -35,9 +43,13 @@ const RULES: &[Rule] = &[
     many_requests,
     pieces,
     contradiction,
-    large_block,
+    nothing_cached,
     one_card,
+    large_block,
+    idle_cards,
     smallest_piece,
+    full_of_tensors,
+    crumbs,
 ];
 
 pub(super) fn judge(context: &Context<'_>) -> Option<Judgement> {
@@ -78,10 +90,12 @@ fn own_ranks(context: &Context<'_>) -> Option<Judgement> {
     let others = &context.allocation.others;
     let (least, most) = (others.iter().min()?, others.iter().max()?);
     let alike = others.len() >= 2 && most.0 - least.0 <= most.0 / 20;
-    let mut sorted = pids.clone();
-    sorted.sort_by(f64::total_cmp);
-    let consecutive = sorted.windows(2).all(|pair| pair[1] - pair[0] <= 3.0);
-    (others.len() >= 2 && (alike || consecutive)).then(|| {
+    let near = pids.iter().all(|pid| pids.iter().any(|other| other != pid && (other - pid).abs() <= ONE_START));
+    // One stranger among many ranks changes nothing.
+    let consecutive = neighbours(pids) * 3 > pids.len() * 2;
+    // Bare contexts fill no card.
+    let is_much = others.iter().sum::<Bytes>() > UNACCOUNTED;
+    (others.len() >= 2 && is_much && (alike && near || consecutive)).then(|| {
         Judgement::new(
             Cause::UnevenSplitOrRankExtra,
             Confidence::Medium,
@@ -95,20 +109,51 @@ fn own_ranks(context: &Context<'_>) -> Option<Judgement> {
     })
 }
 
+/// How many of these processes were started one right after the other.
+fn neighbours(pids: &[f64]) -> usize {
+    let mut sorted = pids.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let (mut run, mut longest) = (1, 0);
+    for pair in sorted.windows(2) {
+        run = if pair[1] - pair[0] <= 3.0 { run + 1 } else { 1 };
+        longest = longest.max(run);
+    }
+    longest
+}
+
 fn other_processes(context: &Context<'_>) -> Option<Judgement> {
     let numbers = &context.allocation;
-    let held = numbers.held_by_others().filter(|held| *held > UNACCOUNTED)?;
+    let is_remainder = numbers.others.is_empty() && numbers.process.is_none();
+    let serves = context.is_at(&[Stage::Serving, Stage::Forward]);
+    let usual = match numbers.total {
+        // The executables of captured graphs and the libraries' workspaces grow with the card.
+        Some(total) if is_remainder && serves && numbers.private_pools.is_some() => {
+            UNACCOUNTED_SERVING.max(Bytes(total.0 / 10))
+        }
+        _ if is_remainder && serves => UNACCOUNTED_SERVING,
+        _ => UNACCOUNTED,
+    };
+    let held = numbers.held_by_others().filter(|held| *held > usual)?;
     // Room for the block would have been there: whoever holds the rest is not to blame.
-    if numbers.is_short() == Some(false) {
+    if has_room(numbers) {
         return None;
     }
-    // Nor would the block fit without them.
     let requested = numbers.requested.unwrap_or_default();
+    // Nor would the block fit without them.
     if numbers.free.unwrap_or_default() + held < requested {
+        return None;
+    }
+    // A remainder that no process is named for is no neighbour where the process's own cache alone would hold the block.
+    let in_own_cache = numbers.unallocated.is_some_and(|cached| cached >= requested && cached > held);
+    if numbers.others.is_empty() && in_own_cache {
         return None;
     }
     let total = numbers.total?;
     let own = numbers.process.or(numbers.reserved())?;
+    // What no message lists is only inferred: not where an empty card would be too small, nor where all ranks show the same.
+    if numbers.others.is_empty() && (is_too_large_for_any(context, total) || is_the_same_everywhere(context)) {
+        return None;
+    }
     Some(
         Judgement::new(
             Cause::OtherProcessOnGpu,
@@ -120,6 +165,33 @@ fn other_processes(context: &Context<'_>) -> Option<Judgement> {
         )
         .not(Cause::WeightsDoNotFit, format!("this process holds {own} only")),
     )
+}
+
+/// Whether the driver had room for the block. Of a full card it keeps a last piece.
+fn has_room(numbers: &Allocation) -> bool {
+    let is_last_piece = numbers.free.zip(numbers.requested).is_some_and(|(free, r)| free <= SMALL && r <= SMALL);
+    numbers.is_short() == Some(false) && !is_last_piece
+}
+
+/// Whether the weights of one rank exceed a card, whoever else is on it.
+fn is_too_large_for_any(context: &Context<'_>, total: Bytes) -> bool {
+    let own = context.allocation.reserved().unwrap_or_default();
+    own.0 > total.0 / 2 && context.facts.weights_per_card().is_some_and(|weights| weights > total)
+}
+
+/// Whether ranks on other cards miss just as much, and less than they hold: memory of the job itself, outside of PyTorch.
+fn is_the_same_everywhere(context: &Context<'_>) -> bool {
+    let numbers = &context.allocation;
+    let Some((held, own)) = numbers.held_by_others().zip(numbers.reserved()) else { return false };
+    if held.0 > own.0 / 2 {
+        return false;
+    }
+    let device = context.failure.number("device");
+    let mut peers = context.peers().filter(|e| e.number("device").is_some() && e.number("device") != device);
+    peers.any(|e| {
+        let theirs = Allocation::read(e).held_by_others();
+        theirs.is_some_and(|theirs| theirs.0.abs_diff(held.0) <= held.0 / 50)
+    })
 }
 
 /// Not even a context could be made.
@@ -253,11 +325,13 @@ fn not_float32(context: &Context<'_>, judgement: Judgement) -> Judgement {
 fn too_large(context: &Context<'_>) -> Option<Judgement> {
     let numbers = &context.allocation;
     let total = numbers.total?;
-    if numbers.is_short() == Some(false) || context.is_at(&[Stage::Serving, Stage::Forward, Stage::Profiling]) {
+    if has_room(numbers) || context.is_at(&[Stage::Serving, Stage::Forward, Stage::Profiling]) {
         return None;
     }
     // The card must be full of this process's tensors, as far as the message says.
-    if numbers.allocated.is_some_and(|a| a.0 < total.0 / 100 * 75) {
+    let least = if is_too_large_for_any(context, total) { 50 } else { 75 };
+    if numbers.allocated.is_some_and(|a| a.0 < total.0 / 100 * least) || numbers.free.is_some_and(|f| f.0 > total.0 / 2)
+    {
         return None;
     }
     if let Some(judgement) = float32(context, total) {
@@ -265,8 +339,9 @@ fn too_large(context: &Context<'_>) -> Option<Judgement> {
     }
     let facts = context.facts;
     let weights = facts.weights_per_card().filter(|w| w.0 > total.0 / 100 * 93)?;
-    // A device map leaves on the host what does not fit, so that a model larger than the card proves nothing.
-    let may_offload = facts.ranks() == 1 && !engine_chooses(context);
+    // A device map leaves on the host what does not fit, so that a model larger than the card proves nothing. Quantised layers may not go
+    // there.
+    let may_offload = facts.ranks() == 1 && !engine_chooses(context) && !facts.model.is_quantised();
     let cached = numbers.unallocated.zip(numbers.requested).is_some_and(|(u, r)| u.0 > r.0 / 2);
     let places_by_free_memory = may_offload && cached && numbers.fits_in_pieces() == Some(true);
     if places_by_free_memory {
@@ -340,6 +415,22 @@ fn serving(context: &Context<'_>) -> Option<Judgement> {
 
 /// Memory is there, in pieces.
 fn pieces(context: &Context<'_>) -> Option<Judgement> {
+    in_pieces(context).filter(|_| !has_usual_slack(context))
+}
+
+/// The same where the pieces are no more than any allocator holds, and nothing else explains the failure.
+fn crumbs(context: &Context<'_>) -> Option<Judgement> {
+    in_pieces(context).map(|judgement| Judgement { confidence: Confidence::Low, ..judgement })
+}
+
+/// Whether the card is full and the cache as small as on any such card.
+fn has_usual_slack(context: &Context<'_>) -> bool {
+    let numbers = &context.allocation;
+    numbers.is_short() == Some(true)
+        && numbers.unallocated.zip(numbers.total).is_some_and(|(cached, total)| cached.0 < total.0 / 50)
+}
+
+fn in_pieces(context: &Context<'_>) -> Option<Judgement> {
     let numbers = &context.allocation;
     let (unallocated, requested) = (numbers.unallocated?, numbers.requested?);
     let at_peak = context.is_at(PEAKS) && requested >= LARGE;
@@ -347,7 +438,16 @@ fn pieces(context: &Context<'_>) -> Option<Judgement> {
     if at_peak || !(whole_in_cache || numbers.fits_in_pieces() == Some(true)) {
         return None;
     }
+    // A card full of live tensors: what little is cached is no reason.
+    let full = numbers.total.zip(numbers.allocated).filter(|(total, live)| live.0 > total.0 / 10 * 9);
+    if full.is_some_and(|(total, _)| unallocated <= untouched(total)) {
+        return None;
+    }
     let free = numbers.free.unwrap_or_default();
+    // A larger block is a segment of its own, for which the driver has room.
+    if requested > SEGMENT && free > requested * 2 {
+        return None;
+    }
     Some(
         Judgement::new(
             Cause::Fragmentation,
@@ -358,10 +458,57 @@ fn pieces(context: &Context<'_>) -> Option<Judgement> {
     )
 }
 
+/// What a cache holds at most while hardly anything was given back; the messages round to 10 MiB.
+fn untouched(total: Bytes) -> Bytes {
+    Bytes::mib(16).max(Bytes(total.0 / 200))
+}
+
+/// The allocator never took anything back: nothing but weights was allocated so far.
+fn nothing_cached(context: &Context<'_>) -> Option<Judgement> {
+    let numbers = &context.allocation;
+    let (allocated, unallocated, total) = (numbers.allocated?, numbers.unallocated?, numbers.total?);
+    let has_pool = engine_chooses(context) || numbers.private_pools.is_some();
+    let is_one_of_many = numbers.share_requested().is_some_and(|share| share < 0.1);
+    let is_loading = is_one_of_many
+        && unallocated <= untouched(total)
+        && allocated.0 > total.0 / 100 * 75
+        && numbers.free.is_some()
+        && !has_room(numbers);
+    if !is_loading || has_pool || context.stage.is_some_and(|s| s != Stage::Weights && s != Stage::Startup) {
+        return None;
+    }
+    let why = format!(
+        "{allocated} of {total} is in tensors and only {unallocated} in the cache: no temporary was given back yet, as while weights are placed"
+    );
+    let cause = if context.facts.ranks() == 1 && context.facts.has_idle_cards() {
+        Cause::SingleGpuPlacementWhileOthersIdle
+    } else {
+        Cause::WeightsDoNotFit
+    };
+    Some(
+        Judgement::new(cause, Confidence::Low, why)
+            .not(Cause::ActivationOrLogitsPeak, "a forward pass leaves pieces in the cache"),
+    )
+}
+
 /// More is free than asked for.
 fn contradiction(context: &Context<'_>) -> Option<Judgement> {
-    let (free, requested) = (context.allocation.free?, context.allocation.requested?);
-    (free.0 > requested.0.saturating_mul(2) + SMALLEST.0).then(|| {
+    let requested = context.allocation.requested?;
+    let Some(free) = context.allocation.free else {
+        let total = context.allocation.total?;
+        let held = context.allocation.reserved()?;
+        return ((held + requested).0 < total.0 / 2).then(|| {
+            Judgement::new(
+                Cause::Unknown,
+                Confidence::Low,
+                format!("{held} is held, {requested} asked for, and the card has {total}: others may hold it, or the device allows no buffer of that size"),
+            )
+        });
+    };
+    // What is printed is rounded, and the last pages of a card are not always usable.
+    let roomy = free.0 > requested.0.saturating_add(requested.0 / 4) + Bytes::mib(16).0
+        || (requested >= LARGE && free >= requested);
+    roomy.then(|| {
         Judgement::new(
             Cause::Unknown,
             Confidence::Medium,
@@ -460,22 +607,39 @@ fn many_requests(context: &Context<'_>) -> Option<Judgement> {
     )
 }
 
-/// A full card beside empty ones.
+/// A card full of one process's tensors beside empty ones, when a further one of ordinary size comes.
 fn one_card(context: &Context<'_>) -> Option<Judgement> {
+    let numbers = &context.allocation;
+    let (allocated, total) = (numbers.allocated?, numbers.total?);
+    let is_further_tensor = numbers.share_requested().is_some_and(|share| share < 0.1) && !context.is_at(PEAKS);
+    // Beyond what an engine's budget gives weights and pool together.
+    let is_full = allocated.0 > total.0 / 100 * 93;
+    (is_further_tensor && is_full && unused_cards(context) > 0).then(|| unused(context))
+}
+
+/// Cards that hold no part of the one copy of the model.
+fn unused_cards(context: &Context<'_>) -> u32 {
     let facts = context.facts;
+    if facts.ranks() == 1 && facts.has_idle_cards() { facts.cards.unwrap_or(1) - 1 } else { 0 }
+}
+
+fn unused(context: &Context<'_>) -> Judgement {
+    Judgement::new(
+        Cause::SingleGpuPlacementWhileOthersIdle,
+        Confidence::Low,
+        format!("one card is full and {} more stay unused", unused_cards(context)),
+    )
+}
+
+/// A full card beside empty ones.
+fn idle_cards(context: &Context<'_>) -> Option<Judgement> {
     let numbers = &context.allocation;
     let full = match (numbers.allocated, numbers.total) {
         (Some(allocated), Some(total)) => allocated.0 > total.0 / 100 * 85,
         _ => numbers.is_short() == Some(true),
     };
-    let single = facts.ranks() == 1 && facts.has_idle_cards() && !facts.runs(&["vllm", "sglang", "tgi"]);
-    (single && full).then(|| {
-        Judgement::new(
-            Cause::SingleGpuPlacementWhileOthersIdle,
-            Confidence::Low,
-            format!("one card is full and {} more stay unused", facts.cards.unwrap_or(1) - 1),
-        )
-    })
+    let has_pool = context.facts.runs(&["vllm", "sglang", "tgi"]);
+    (full && !has_pool && unused_cards(context) > 0).then(|| unused(context))
 }
 
 /// The smallest piece fails in an engine with a pool: many small tensors took what the budget leaves, as captures do.
@@ -491,6 +655,24 @@ fn smallest_piece(context: &Context<'_>) -> Option<Judgement> {
             Confidence::Low,
             "the card is full to the last 2 MiB although the budget leaves a part of it: small tensors outside the budget, as graph capture makes them",
         )
+        .not(Cause::ActivationOrLogitsPeak, "a peak asks for large blocks")
+    })
+}
+
+/// Tensors of this process alone fill the card, and one more of ordinary size comes: more than any budget gives a pool, and in smaller
+/// pieces than a peak asks for.
+fn full_of_tensors(context: &Context<'_>) -> Option<Judgement> {
+    let numbers = &context.allocation;
+    let (allocated, total) = (numbers.allocated?, numbers.total?);
+    let is_further_tensor = numbers.share_requested().is_some_and(|share| share < 0.02);
+    let fits = context.facts.weights_per_card().is_some_and(|weights| weights.0 < total.0 / 100 * 60);
+    (context.stage.is_none() && is_further_tensor && !fits && allocated.0 > total.0 / 100 * 95).then(|| {
+        Judgement::new(
+            Cause::WeightsDoNotFit,
+            Confidence::Low,
+            format!("tensors of this process take {allocated} of {total} and one more of ordinary size fails, as while weights are created"),
+        )
+        .not(Cause::OtherProcessOnGpu, "the tensors are this process's own")
         .not(Cause::ActivationOrLogitsPeak, "a peak asks for large blocks")
     })
 }

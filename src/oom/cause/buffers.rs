@@ -47,11 +47,44 @@ pub(super) fn judge(context: &Context<'_>) -> Option<Judgement> {
             Cause::ActivationOrLogitsPeak,
             "a command buffer at run time needs more than weights and cache leave",
         ),
-        Signal::DriverOutOfMemory if context.failure.text("function").is_some_and(|f| f.contains("pool_malloc")) => {
-            medium(Cause::ComputeBuffer, "the pool of temporary buffers grows at run time after layers took the card")
-        }
+        Signal::BufferLimitExceeded => Some(
+            Judgement::new(
+                Cause::ActivationOrLogitsPeak,
+                Confidence::Medium,
+                "one tensor is larger than the device allows a buffer to be, whatever is free: logits or attention of the whole prompt",
+            )
+            .not(Cause::WeightsDoNotFit, "weights are allocated tensor by tensor"),
+        ),
+        Signal::DriverOutOfMemory => ggml_call(context),
         _ => None,
     }
+}
+
+/// A call to CUDA that failed in a function of ggml, as its own words say.
+fn ggml_call(context: &Context<'_>) -> Option<Judgement> {
+    let function = context.failure.text("function")?;
+    if context.failure.fields.contains_key("library") {
+        return Some(Judgement::new(
+            Cause::NcclOrLibraryWorkspace,
+            Confidence::Medium,
+            "cuBLAS finds no memory for its handle and workspace beside weights and cache",
+        ));
+    }
+    // Before anything is allocated the card is full of others.
+    if ["get_device_memory", "ggml_cuda_init", "init_cublas", "backend_cuda_init"].iter().any(|f| function.contains(f))
+    {
+        return Some(Judgement::new(
+            Cause::OtherProcessOnGpu,
+            Confidence::Medium,
+            "the first call to the card fails, before this process holds anything on it: others fill it",
+        ));
+    }
+    let is_pool = function == "alloc" || function.contains("pool_malloc");
+    Some(Judgement::new(
+        Cause::ComputeBuffer,
+        if is_pool { Confidence::Medium } else { Confidence::Low },
+        "the pool of temporary buffers grows at run time after layers took the card",
+    ))
 }
 
 /// A request that is small beside a card: the card was nearly full before.
@@ -73,6 +106,14 @@ fn ggml(context: &Context<'_>) -> Judgement {
             .on(context.events.of(Signal::Offload).last())
             .on(context.events.of(Signal::KvBuffer))
     };
+    if has("host_buffer") && !has("kv_owner") {
+        return Judgement::new(
+            Cause::HostRamExhausted,
+            Confidence::High,
+            format!("a buffer in host memory takes{size}"),
+        )
+        .not(Cause::WeightsDoNotFit, "what the cards hold is not concerned");
+    }
     if has("kv_owner") {
         let smaller =
             context.events.of(Signal::KvBuffer).filter(|e| e.bytes("kv_per_device_mib").is_some_and(|b| b < requested));
@@ -86,6 +127,14 @@ fn ggml(context: &Context<'_>) -> Judgement {
             format!("the cache of the whole context takes{size} on this card"),
         )
         .not(Cause::WeightsDoNotFit, "the weights were loaded before");
+    }
+    if has("arena") {
+        return Judgement::new(
+            Cause::ComputeBuffer,
+            Confidence::High,
+            format!("the graph of one batch takes{size}, more than the buffer that old releases set aside for it"),
+        )
+        .not(Cause::WeightsDoNotFit, "the buffer has a fixed size, whatever the card has free");
     }
     if has("compute_owner") {
         let recovered = if has("recovered") { "; the program goes on without pipeline parallelism" } else { "" };
@@ -138,7 +187,17 @@ fn turbomind(context: &Context<'_>) -> Judgement {
         return judgement;
     }
     let file = context.failure.text("source_file").unwrap_or_default();
-    if file.contains("memory_utils") {
+    let facts = context.facts;
+    let too_large = facts.weights_per_card().zip(context.total()).is_some_and(|(w, card)| w.0 > card.0 / 100 * 93);
+    if too_large && facts.ranks() == 1 && facts.has_idle_cards() {
+        return Judgement::new(
+            Cause::SingleGpuPlacementWhileOthersIdle,
+            Confidence::High,
+            "weights larger than a card go to one of them while others stay empty",
+        )
+        .not(Cause::NoMemoryLeftForKv, "the weights alone are larger than the card");
+    }
+    if file.contains("memory_utils") || context.is_at(&[Stage::Weights]) {
         return Judgement::new(Cause::WeightsDoNotFit, Confidence::High, "the call that allocates weights failed");
     }
     let share = context.events.number("cache_max_entry_count");
@@ -162,6 +221,12 @@ fn turbomind(context: &Context<'_>) -> Judgement {
             format!("the weights ({weights}) fit the card ({card}); the cache's share does not fit beside them"),
         )
         .not(Cause::WeightsDoNotFit, "the card holds them"),
+        // From 0.8 on all of the engine goes through one allocator.
+        None if file.contains("core/allocator") => Judgement::new(
+            Cause::Unknown,
+            Confidence::Low,
+            "weights, cache and runtime buffers share the allocator that failed, and the model's size is not known",
+        ),
         None => Judgement::new(
             Cause::NoMemoryLeftForKv,
             Confidence::Low,
@@ -171,6 +236,14 @@ fn turbomind(context: &Context<'_>) -> Judgement {
 }
 
 fn engine_buffer(context: &Context<'_>) -> Judgement {
+    if let Some(failed) = context.events.of(Signal::BuildFailed).find(|e| e.place >= context.failure.place) {
+        return Judgement::new(
+            Cause::ConversionOrLoadTransient,
+            Confidence::Medium,
+            "the failure ends the build of the engine, which holds weights twice",
+        )
+        .on([failed]);
+    }
     if let Some(conversion) = context.before(Signal::Conversion).filter(|_| context.is_at(&[Stage::Conversion])) {
         return Judgement::new(
             Cause::ConversionOrLoadTransient,

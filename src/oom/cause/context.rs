@@ -6,6 +6,10 @@ use crate::units::Bytes;
 
 /// Lines before a failure in which its traceback stands.
 const TRACEBACK: u64 = 120;
+/// Lines after a failure in which its traceback stands, where the message comes first.
+const TRACEBACK_AFTER: u64 = 60;
+/// Lines after a failure in which a log with its newest line first holds what came right before.
+const NEWEST_FIRST: u64 = 12;
 /// Lines after a failure in which an engine wraps it in words of its own.
 const WRAPPER: u64 = 80;
 
@@ -28,7 +32,11 @@ impl<'a> Context<'a> {
         let own = wrapper.and_then(|w| w.stage).or(failure.stage);
         let (stage, stage_event) = match own {
             Some(stage) => (Some(stage), wrapper),
-            None => match from_frames(events, failure).or_else(|| from_states(events, failure)) {
+            None => match from_frames(events, failure)
+                .or_else(|| from_states(events, failure))
+                .or_else(|| from_frames_after(events, failure))
+                .or_else(|| from_states_after(events, failure))
+            {
                 Some((stage, event)) => (Some(stage), Some(event)),
                 None => (None, None),
             },
@@ -96,15 +104,25 @@ fn wrapper<'a>(events: &'a Events, failure: &Event) -> Option<&'a Event> {
     events.list.iter().find(near)
 }
 
-/// The stage by the frames of the traceback before the failure. Frames that name a stage of its own win over those of the loops around.
+/// The stage by the frames of the traceback before the failure.
 fn from_frames<'a>(events: &'a Events, failure: &Event) -> Option<(Stage, &'a Event)> {
-    let frames = |e: &&Event| {
-        e.role == Role::Frame
-            && e.place.line <= failure.place.last_line
-            && failure.place.line.saturating_sub(e.place.line) <= TRACEBACK
-            && e.same_process(failure)
+    let before = |e: &Event| {
+        e.place.line <= failure.place.last_line && failure.place.line.saturating_sub(e.place.line) <= TRACEBACK
     };
-    let frames: Vec<&Event> = events.list.iter().filter(frames).collect();
+    innermost(events, failure, before)
+}
+
+/// The stage by the frames that follow, where an engine writes the message first and the traceback after it.
+fn from_frames_after<'a>(events: &'a Events, failure: &Event) -> Option<(Stage, &'a Event)> {
+    let after =
+        |e: &Event| e.place.line > failure.place.last_line && e.place.line - failure.place.last_line <= TRACEBACK_AFTER;
+    innermost(events, failure, after)
+}
+
+/// The frame that tells most of those chosen. Frames that name a stage of its own win over those of the loops around.
+fn innermost<'a>(events: &'a Events, failure: &Event, chosen: impl Fn(&Event) -> bool) -> Option<(Stage, &'a Event)> {
+    let frames: Vec<&Event> =
+        events.list.iter().filter(|e| e.role == Role::Frame && chosen(e) && e.same_process(failure)).collect();
     let last = |wanted: &[Stage]| frames.iter().rev().find_map(|e| Some((e.stage.filter(|s| wanted.contains(s))?, *e)));
     last(&[
         Stage::SamplerWarmup,
@@ -116,6 +134,7 @@ fn from_frames<'a>(events: &'a Events, failure: &Event) -> Option<(Stage, &'a Ev
         Stage::KvSizing,
     ])
     .or_else(|| last(&[Stage::Startup]))
+    .or_else(|| last(&[Stage::Warmup]))
     .or_else(|| last(&[Stage::Serving]))
     .or_else(|| last(&[Stage::Forward]))
     .or_else(|| last(&[Stage::Profiling]))
@@ -123,11 +142,24 @@ fn from_frames<'a>(events: &'a Events, failure: &Event) -> Option<(Stage, &'a Ev
 
 /// The stage by what the engine reported last.
 fn from_states<'a>(events: &'a Events, failure: &Event) -> Option<(Stage, &'a Event)> {
-    let states =
-        events.list.iter().rev().filter(|e| {
-            matches!(e.role, Role::State | Role::Gauge) && e.place <= failure.place && e.same_process(failure)
-        });
-    let latest = states.into_iter().find(|e| e.stage.is_some())?;
+    let mut states = events.list.iter().rev().filter(|e| is_state(e) && e.place <= failure.place);
+    still_going(states.find(|e| e.stage.is_some() && e.same_process(failure))?)
+}
+
+/// The same in a log whose newest line comes first, as some consoles show it.
+fn from_states_after<'a>(events: &'a Events, failure: &Event) -> Option<(Stage, &'a Event)> {
+    let mut states = events.list.iter().filter(|e| e.role == Role::State && e.place.file == failure.place.file);
+    let first = states.find(|e| e.stage.is_some() && e.same_process(failure))?;
+    let distance = first.place.line.checked_sub(failure.place.last_line)?;
+    (distance <= NEWEST_FIRST).then_some(first).and_then(still_going)
+}
+
+fn is_state(event: &Event) -> bool {
+    matches!(event.role, Role::State | Role::Gauge)
+}
+
+/// The stage that a report leaves the engine in, where it is not one that the report ends.
+fn still_going(latest: &Event) -> Option<(Stage, &Event)> {
     // That weights were loaded or a pool was sized says what is over, not what came next.
     match latest.signal {
         Signal::Weights | Signal::KvSize | Signal::KvBlocks | Signal::KvAvailable | Signal::Budget => None,

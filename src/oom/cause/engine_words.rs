@@ -38,10 +38,7 @@ pub(super) fn judge(context: &Context<'_>) -> Option<Judgement> {
             .not(Cause::ActivationOrLogitsPeak, "the message comes while the pool is sized, before any request"),
         ),
         Signal::FreeBelowRequest => Some(free_at_start(context)),
-        Signal::ProfilingGainedMemory => high(
-            Cause::OtherProcessOnGpu,
-            "more is free after the profile than before it: another process let go of memory meanwhile; nothing ran out",
-        ),
+        Signal::ProfilingGainedMemory => Some(profile_gained(context)),
         Signal::SleepModeRemap => Some(Judgement::new(
             Cause::OtherProcessOnGpu,
             Confidence::Medium,
@@ -54,15 +51,30 @@ pub(super) fn judge(context: &Context<'_>) -> Option<Judgement> {
         Signal::CaptureFailed => Some(capture(context)),
         Signal::AllReduceRegistration => Some(all_reduce(context)),
         Signal::KvTokensRefused => Some(tokens_refused(context)),
+        Signal::RequestSlotsExhausted => Some(
+            Judgement::new(
+                Cause::KvPoolExhaustedAtRuntime,
+                Confidence::High,
+                "every row that a running sequence needs beside its tokens is taken",
+            )
+            .not(Cause::ActivationOrLogitsPeak, "what is short are rows for sequences, not bytes of the card"),
+        ),
+        Signal::StateBlocksTooFew => Some(state_blocks(context)),
+        Signal::PoolLeak => Some(
+            Judgement::new(
+                Cause::MemoryLeakGrowth,
+                Confidence::High,
+                "with nothing running, tokens of the pool are still marked as taken: the scheduler lost them",
+            )
+            .not(Cause::KvPoolExhaustedAtRuntime, "no request holds them"),
+        ),
+        Signal::CardsUnbalanced => Some(unbalanced(context)),
         Signal::KvBlocksExhausted => high(Cause::KvPoolExhaustedAtRuntime, "every block of the KV pool is taken by running requests"),
         Signal::TotalTokensTooMany => high(Cause::NoMemoryLeftForKv, "the cache for all tokens allowed at once does not fit beside the weights"),
         Signal::PrefillTokensTooMany => {
             high(Cause::ActivationOrLogitsPeak, "the warm-up prefill of the largest allowed batch does not fit beside the weights")
         }
-        Signal::DeviceMapExceedsCards => high(
-            Cause::WeightsDoNotFit,
-            "the device map had to put modules outside the cards, which quantised layers do not allow; no allocation was tried",
-        ),
+        Signal::DeviceMapExceedsCards => Some(outside_the_cards(context)),
         Signal::MovedWhileOffloaded => Some(
             Judgement::new(
                 Cause::WeightsDoNotFit,
@@ -79,6 +91,28 @@ pub(super) fn judge(context: &Context<'_>) -> Option<Judgement> {
         )),
         _ => None,
     }
+}
+
+/// A device map that leaves the cards although they hold the weights this many times has a fault of its own.
+const AMPLE: u64 = 2;
+
+fn outside_the_cards(context: &Context<'_>) -> Judgement {
+    let facts = context.facts;
+    let cards = facts.cards.filter(|cards| *cards > 1).zip(context.total());
+    let ample = cards.zip(facts.model.weights).filter(|((n, card), weights)| *card * u64::from(*n) > *weights * AMPLE);
+    if let Some(((cards, card), weights)) = ample {
+        return Judgement::new(
+            Cause::UnevenSplitOrRankExtra,
+            Confidence::Medium,
+            format!("{cards} cards of {card} hold weights of {weights} with ease: the map skipped cards that a large module did not fit"),
+        )
+        .not(Cause::WeightsDoNotFit, "the cards hold them together");
+    }
+    Judgement::new(
+        Cause::WeightsDoNotFit,
+        Confidence::High,
+        "the device map had to put modules outside the cards, which quantised layers do not allow; no allocation was tried",
+    )
 }
 
 fn below_length(context: &Context<'_>) -> Judgement {
@@ -158,6 +192,50 @@ fn free_at_start(context: &Context<'_>) -> Judgement {
         format!("{used} of the card is in use before the engine starts, {short} more than its share leaves"),
     )
     .not(Cause::WeightsDoNotFit, "nothing was loaded yet")
+}
+
+fn state_blocks(context: &Context<'_>) -> Judgement {
+    let number = |name: &str| context.failure.number(name).unwrap_or_default();
+    Judgement::new(
+        Cause::NoMemoryLeftForKv,
+        Confidence::High,
+        format!(
+            "each sequence needs a block of recurrent state: {} sequences are allowed at once, and what is left of the budget makes {} blocks",
+            number("max_num_seqs"),
+            number("state_blocks")
+        ),
+    )
+    .not(Cause::CudaGraphCapture, "the check comes before the graphs take anything")
+}
+
+fn unbalanced(context: &Context<'_>) -> Judgement {
+    let number = |name: &str| context.failure.number(name);
+    let why = match (number("least_free_gb"), number("local_free_gb")) {
+        (Some(least), Some(local)) => {
+            format!("one card of the group has {least:.1} GiB free at start and another {local:.1} GiB")
+        }
+        _ => "one card of the group has much less free at start than another".to_owned(),
+    };
+    Judgement::new(Cause::OtherProcessOnGpu, Confidence::Medium, why)
+        .not(Cause::WeightsDoNotFit, "nothing was loaded yet; cards of unlike size read like this too")
+}
+
+fn profile_gained(context: &Context<'_>) -> Judgement {
+    let number = |name: &str| context.failure.number(name);
+    let free = |unit: &str| number(&format!("initial_free_{unit}")).zip(number(&format!("current_free_{unit}")));
+    if free("gib").or_else(|| free("bytes")).is_some_and(|(before, after)| after <= before) {
+        return Judgement::new(
+            Cause::Unknown,
+            Confidence::High,
+            "as much is free after the profile as before it: the engine's check refuses an equality, and nothing ran out",
+        )
+        .not(Cause::OtherProcessOnGpu, "no memory became free meanwhile");
+    }
+    Judgement::new(
+        Cause::OtherProcessOnGpu,
+        Confidence::High,
+        "more is free after the profile than before it: another process let go of memory meanwhile; nothing ran out",
+    )
 }
 
 fn capture(context: &Context<'_>) -> Judgement {

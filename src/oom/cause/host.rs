@@ -12,6 +12,10 @@ pub(super) fn judge(context: &Context<'_>) -> Option<Judgement> {
             Confidence::Medium,
             "a worker vanished without an error of its own, as under the host's OOM killer; each worker reads its checkpoint into host memory",
         ),
+        Signal::SharedMemoryFull if context.failure.fields.contains_key("bus_error") => host(
+            Confidence::Medium,
+            "a bus error: pages of a mapped file could not be had, as when the shared memory of the container is full",
+        ),
         Signal::SharedMemoryFull => {
             host(Confidence::High, "the shared memory of the container is full (Docker gives 64 MiB by default)")
         }
@@ -48,11 +52,31 @@ fn killed(context: &Context<'_>) -> Judgement {
         .not(Cause::WeightsDoNotFit, "the card reports no failed allocation")
 }
 
+/// A model so many times larger than what is free does not fit the machine, however much of it is made free.
+const OUT_OF_REACH: u64 = 6;
+
 fn system_memory(context: &Context<'_>) -> Judgement {
-    let (need, have) = (context.failure.bytes("required_gib"), context.failure.bytes("available_gib"));
+    let bytes = |names: [&str; 2]| names.iter().find_map(|name| context.failure.bytes(name));
+    let (need, have) = (bytes(["required_gib", "required_gb"]), bytes(["available_gib", "available_gb"]));
     let text = |b: Option<crate::units::Bytes>| b.map_or_else(|| "?".to_owned(), |b| b.to_string());
-    let why = format!("{} is needed in host memory and {} is free there with swap", text(need), text(have));
-    if context.facts.cards == Some(0) {
+    let total = context.failure.bytes("host_total_gib");
+    let why = match total {
+        Some(total) => format!("{} of host memory is asked for, and the host has {total} in all", text(need)),
+        None => format!("{} is needed in host memory and {} is free there with swap", text(need), text(have)),
+    };
+    let Some(need) = need.filter(|_| have.or(total).is_some()) else {
+        return Judgement::new(
+            Cause::HostRamExhausted,
+            Confidence::Low,
+            "the child process ended without a word and the engine itself guesses at too little memory",
+        );
+    };
+    // Without a card the weights live in host memory. What tidying up cannot free is missing for good.
+    let for_good = match context.facts.capacity.or(total) {
+        Some(machine) => need > machine,
+        None => have.is_some_and(|have| need.0 / OUT_OF_REACH > have.0),
+    };
+    if context.facts.cards == Some(0) && for_good {
         return Judgement::new(
             Cause::WeightsDoNotFit,
             Confidence::High,
@@ -62,6 +86,9 @@ fn system_memory(context: &Context<'_>) -> Judgement {
     Judgement::new(Cause::HostRamExhausted, Confidence::High, why)
         .not(Cause::WeightsDoNotFit, "the figure counts what does not go to the card")
 }
+
+/// The part in use from which on a card has no room for another process.
+const NEARLY_FULL: f64 = 0.9;
 
 /// A driver call that failed for want of memory: the host's, where the card had room.
 fn driver(context: &Context<'_>) -> Option<Judgement> {
@@ -85,11 +112,24 @@ fn driver(context: &Context<'_>) -> Option<Judgement> {
             .on([wsl]),
         );
     }
-    let roomy = context
+    // Of a table of cards the one that the process takes: as the message names it, else the first.
+    let device = context.failure.number("device").filter(|d| *d >= 0.0).unwrap_or_default() as usize;
+    let card = context
         .events
         .of(Signal::CardInUse)
-        .find(|e| e.number("used_mib").zip(e.number("total_mib")).is_some_and(|(used, total)| used < total / 2.0));
-    if let Some(event) = roomy {
+        .nth(device)
+        .and_then(|e| Some((e, e.number("used_mib")? / e.number("total_mib").filter(|total| *total > 0.0)?)));
+    if let Some((event, _)) = card.filter(|(_, part)| *part > NEARLY_FULL && context.stage.is_none()) {
+        return Some(
+            Judgement::new(
+                Cause::OtherProcessOnGpu,
+                Confidence::Low,
+                "the table of cards shows this one nearly full, and the call that failed tells no numbers of its own",
+            )
+            .on([event]),
+        );
+    }
+    if let Some((event, _)) = card.filter(|(_, part)| *part < 0.5) {
         return Some(
             Judgement::new(
                 Cause::HostRamExhausted,

@@ -4,19 +4,22 @@ use super::{Confidence, Judgement};
 use crate::engines::Cause;
 use crate::oom::{Event, Events};
 use crate::profiles::oom::{Role, Signal, Stage};
+use crate::units::Bytes;
 
 type Rule = fn(&Events) -> Option<(&Event, Judgement)>;
 
 /// The judgements on a log without a failure, each with the message it starts from; first the one that explains most.
 pub(in crate::oom) fn suspicions(events: &Events) -> Vec<(&Event, Judgement)> {
-    let rules: [Rule; 11] = [
+    let rules: [Rule; 13] = [
         negative_pool,
+        refused,
         multimodal,
         set_back,
         pool_full,
         tactic,
         residue,
         resident,
+        pinned,
         host_part,
         stopped_in_capture,
         cut_after_load,
@@ -46,6 +49,32 @@ fn negative_pool(events: &Events) -> Option<(&Event, Judgement)> {
     })?;
     let why = "weights and profiled peak exceed the budget: less than nothing is left for the pool";
     Some((event, Judgement::new(Cause::NoMemoryLeftForKv, Confidence::High, why)))
+}
+
+/// Lines after a refusal of the driver in which its traceback begins.
+const TRACEBACK_AFTER: u64 = 40;
+/// A block that large is a pool or a tensor of a request.
+const LARGE: Bytes = Bytes::gib(1);
+
+/// The driver refused a block, and a traceback follows whose own message is not in the log.
+fn refused(events: &Events) -> Option<(&Event, Judgement)> {
+    let warned = events.of(Signal::AllocationWarned).last()?;
+    let near = |e: &&Event| e.place > warned.place && e.place.line - warned.place.last_line <= TRACEBACK_AFTER;
+    let traceback =
+        events.list.iter().filter(near).find(|e| matches!(e.signal, Signal::Traceback | Signal::WorkerException))?;
+    let (asked, free) = (warned.bytes("requested_bytes")?, warned.bytes("free_mib")?);
+    if went_on(events, warned) || asked < LARGE {
+        return None;
+    }
+    let in_pass = |e: &Event| e.role == Role::Frame && matches!(e.stage, Some(Stage::Forward | Stage::Serving));
+    let serves = events.list.iter().filter(near).any(in_pass);
+    let (cause, what) = if serves {
+        (Cause::ActivationOrLogitsPeak, "in a forward pass: one tensor of activations, attention or logits")
+    } else {
+        (Cause::NoMemoryLeftForKv, "while the engine starts: a block that large is the pool's")
+    };
+    let why = format!("the driver refused {asked} with {free} free, and a traceback follows, {what}");
+    Some((warned, Judgement::new(cause, Confidence::Low, why).on([traceback])))
 }
 
 /// The profile with images began and ended in a traceback, or its worst case was warned of and nothing came after.
@@ -164,6 +193,13 @@ fn resident(events: &Events) -> Option<(&Event, Judgement)> {
         );
         (*first, Judgement::new(Cause::MemoryLeakGrowth, Confidence::Medium, why).on([last]))
     })
+}
+
+/// Pinned host memory was refused. Most programs then take plain memory, so that this explains a failure only where nothing else does.
+fn pinned(events: &Events) -> Option<(&Event, Judgement)> {
+    let event = events.of(Signal::PinnedMemoryRefused).next()?;
+    let why = "pinned host memory was refused, and no allocation on a card failed";
+    Some((event, Judgement::new(Cause::HostRamExhausted, Confidence::Medium, why)))
 }
 
 /// The part that ollama leaves to the host about fills it.

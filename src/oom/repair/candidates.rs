@@ -67,6 +67,14 @@ pub(in crate::oom) fn candidates(context: &Context<'_>, cause: Cause) -> Vec<Rep
                 "an interruption; it delays and does not repair",
             ),
         ],
+        // A check of the engine that fails without a shortage is one that a release repairs.
+        Cause::Unknown if context.signal() == Signal::ProfilingGainedMemory => {
+            vec![new(RepairKind::OtherRelease, "a newer release, whose check accepts an equality", "testing it")]
+        }
+        // Whoever owns the buffer of ggml: these make room on the card.
+        Cause::Unknown if context.failure.signal == Signal::GgmlBuffer => {
+            vec![fewer_layers(context), lower_context(context, None), smaller_batch(context)]
+        }
         Cause::Unknown => Vec::new(),
     };
     dedup(list)
@@ -107,7 +115,10 @@ fn weights(context: &Context<'_>) -> Vec<Repair> {
 }
 
 fn one_card(context: &Context<'_>) -> Vec<Repair> {
-    if context.facts.runs(&["transformers", "pytorch", "deepspeed"]) || context.facts.engine.is_none() {
+    if context.facts.engine.is_none() {
+        return vec![device_map(), tensor_parallel(context), sixteen_bit(), quantise(context)];
+    }
+    if context.facts.runs(&["transformers", "pytorch", "deepspeed"]) {
         return vec![device_map(), sixteen_bit(), quantise(context)];
     }
     vec![tensor_parallel(context), quantise(context), more_cards()]
@@ -166,6 +177,10 @@ fn nothing_left(context: &Context<'_>) -> Vec<Repair> {
             list.push(smaller_batch(context));
             list.push(quantise(context));
         }
+        Signal::StateBlocksTooFew => {
+            let blocks = context.failure.number("state_blocks").filter(|n| *n >= 1.0).map_or(64, |n| n as u64);
+            list.push(fewer_sequences_to(context, blocks));
+        }
         Signal::ComponentFailed => {
             if facts.ranks() > 1 {
                 list.push(new(
@@ -175,6 +190,10 @@ fn nothing_left(context: &Context<'_>) -> Vec<Repair> {
                 ));
             }
             list.push(lower_share(context));
+        }
+        // Its PyTorch engine sets logits of a whole prefill chunk aside before it sizes the pool.
+        Signal::NoMemoryForKv if facts.runs(&["lmdeploy"]) => {
+            return vec![smaller_batch(context), tensor_parallel(context), quantise(context)];
         }
         Signal::Allocation => {
             list.push(new(
@@ -201,6 +220,13 @@ fn peak(context: &Context<'_>) -> Vec<Repair> {
     let facts = context.facts;
     if context.failure.signal == Signal::EngineBufferFailed || context.failure.signal == Signal::TacticMemory {
         return vec![smaller_batch(context), lower_context(context, None), lower_share(context)];
+    }
+    if context.failure.signal == Signal::BufferLimitExceeded {
+        return vec![
+            lower_context(context, None),
+            new(RepairKind::OtherRelease, "a release that keeps the logits of the last token alone", "an upgrade"),
+            smaller_batch(context),
+        ];
     }
     // At run time the pool is what can give way.
     let has_pool = facts.runs(&["vllm", "sglang", "openllm", "lmdeploy", "tgi"]);
@@ -265,6 +291,13 @@ fn uneven(context: &Context<'_>) -> Vec<Repair> {
                 .to_owned(),
         ));
         return vec![fewer_layers(context), spare, smaller_batch(context)];
+    }
+    if context.failure.signal == Signal::DeviceMapExceedsCards {
+        return vec![
+            new(RepairKind::Rebalance, "a device map by hand, or caps for each card that a whole module fits", "none")
+                .with(Some("max_memory".to_owned())),
+            new(RepairKind::OtherRelease, "a release whose automatic map counts the largest module", "an upgrade"),
+        ];
     }
     if context.failure.fields.contains_key("pids") {
         return vec![
@@ -383,6 +416,17 @@ fn divisors(context: &Context<'_>) -> Vec<Repair> {
 }
 
 fn pool(context: &Context<'_>) -> Vec<Repair> {
+    if is_ggml(context) {
+        return vec![
+            fewer_sequences_to(context, 1),
+            new(RepairKind::RaiseShare, "a longer context, which all slots share", "memory for the cache").with(spell(
+                engine(context),
+                Knob::ContextLength,
+                "N",
+            )),
+            smaller_cache(context),
+        ];
+    }
     let by_pages = context
         .failure
         .number("requested_tokens")
@@ -426,6 +470,9 @@ fn workspace(context: &Context<'_>) -> Vec<Repair> {
             fewer_sequences(context),
             smaller_batch(context),
         ];
+    }
+    if is_ggml(context) {
+        return vec![fewer_layers(context), smaller_batch(context), lower_context(context, None)];
     }
     let free = context.failure.number("free_gib").zip(context.failure.number("total_gib"));
     let lower = match free.map(|(free, total)| ((free / total.max(1e-6) - 0.01) * 100.0).floor() / 100.0) {

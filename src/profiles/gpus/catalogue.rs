@@ -1,7 +1,7 @@
 //! All cards at hand, and how a name finds one.
 
 use super::embedded::PROFILES;
-use super::{GpuProfile, GpuProfileError, file};
+use super::{GpuMemory, GpuProfile, GpuProfileError, file};
 use crate::profiles::nearest::nearest;
 use crate::units::Bytes;
 
@@ -62,7 +62,7 @@ impl GpuCatalogue {
     }
 
     /// The card called `name`: an id, a product name or an alias, whatever the case, with spaces, dashes and underscores taken alike and
-    /// without regard to a leading `NVIDIA`, `GeForce` or `Tesla`. Never a part of a name.
+    /// without regard to a leading `NVIDIA`, `GeForce` or `Tesla`. Never a part of a name. Its memory may stand behind it: `RTX 3090 24GB`.
     ///
     /// # Errors
     /// When no card or more than one has that name.
@@ -76,7 +76,13 @@ impl GpuCatalogue {
             return Ok(card);
         }
         let all = self.all()?;
-        let mut matches = all.iter().filter(|profile| profile.answers_to(&key));
+        let mut called: Vec<&GpuProfile> = all.iter().filter(|profile| profile.answers_to(&key)).collect();
+        if let ([], Some((rest, size))) = (&called[..], with_size(name)) {
+            let rest = normalise(rest);
+            let has_size = |p: &&GpuProfile| p.slice_of.is_none() && p.memory.may_be_sold_as(Bytes::gib(size));
+            called = all.iter().filter(|p| p.answers_to(&rest)).filter(has_size).collect();
+        }
+        let mut matches = called.into_iter();
         match (matches.next(), matches.next()) {
             (Some(one), None) => Ok(one.clone()),
             (Some(first), Some(second)) => {
@@ -135,6 +141,23 @@ impl GpuProfile {
     fn answers_to(&self, key: &str) -> bool {
         std::iter::once(&self.id).chain(&self.names).chain(&self.aliases).any(|name| normalise(name) == key)
     }
+}
+
+impl GpuMemory {
+    /// Whether a card that is said to have so much may be this one: the driver and error correction take up to a ninth, and names round.
+    pub(crate) fn may_be_sold_as(&self, size: Bytes) -> bool {
+        (size.0 / 9 * 8..=size.0 / 32 * 33).contains(&self.cuda_total.0)
+    }
+}
+
+/// The size behind a name: `RTX 3090 24GB` → (`RTX 3090`, 24), `A100 (80 GB)` → (`A100`, 80).
+fn with_size(name: &str) -> Option<(&str, u64)> {
+    let name = name.trim_end().trim_end_matches(')');
+    let number = name.trim_end_matches(|c: char| matches!(c.to_ascii_lowercase(), 'g' | 'i' | 'b')).trim_end();
+    let rest = number.trim_end_matches(|c: char| c.is_ascii_digit());
+    let size = number[rest.len()..].parse().ok()?;
+    let card = rest.trim_end_matches([' ', '-', '_', '(']);
+    (number.len() < name.len() && card.len() < rest.len()).then_some((card, size))
 }
 
 /// A name as it is compared: lower case, without separators and without the vendor's prefixes.
@@ -253,6 +276,14 @@ mod tests {
             ("dgx-spark", "GB10"),
             ("A100-40GB-MIG-1g.5gb", "A100-40GB-MIG-1g.5gb"),
             ("NVIDIA A100-SXM4-80GB MIG 1g.10gb", "A100-80GB-MIG-1g.10gb"),
+            // With the size it is sold with, or has.
+            ("RTX 3090 24GB", "RTX-3090"),
+            ("A100-80G", "A100-80GB"),
+            ("A100 (40 GB)", "A100-40GB"),
+            ("T4 16GB", "T4"),
+            ("L4 22GB", "L4"),
+            ("L40 45GB", "L40"),
+            ("a10g 24 gib", "A10G"),
         ] {
             assert_eq!(cards.select(name).map(|p| p.id), Ok(id.to_owned()), "{name}");
         }
@@ -269,11 +300,13 @@ mod tests {
     #[test]
     fn unknown_names_get_suggestions() {
         let cards = GpuCatalogue::built_in();
-        let error = cards.select("A100-80G").unwrap_err();
+        let error = cards.select("A100-90G").unwrap_err();
         assert!(
-            error.to_string().starts_with("`A100-80G` is no card that is known here: did you mean `A100-80GB`"),
+            error.to_string().starts_with("`A100-90G` is no card that is known here: did you mean `A100-"),
             "{error}"
         );
+        // Another size than the card's is another card.
+        assert!(matches!(cards.select("H100 96GB"), Err(SelectGpuError::Unknown { .. })));
         // A part of a name is not the name.
         assert!(matches!(cards.select("A10-"), Ok(p) if p.id == "A10"));
         for name in ["A1", "RTX", "", "-", "NVIDIA", "MI300X"] {

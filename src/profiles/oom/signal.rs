@@ -184,10 +184,16 @@ pub enum Signal {
     CacheBesideWeights,
     /// PyTorch's allocator could not get a block.
     Allocation,
+    /// The driver refused a block once; what came of it stands elsewhere.
+    AllocationWarned,
     /// Mapping a further piece of an expandable segment failed.
     MappingFailed,
     /// A command buffer of Metal ran out of memory.
     CommandBufferOutOfMemory,
+    /// One buffer is larger than the device allows at all.
+    BufferLimitExceeded,
+    /// The build of an engine failed after an earlier problem.
+    BuildFailed,
     /// A kernel touched memory that is not its own: a fault.
     IllegalAccess,
     /// Weights are larger than the share set aside for weights and pool together.
@@ -204,6 +210,16 @@ pub enum Signal {
     KvPoolPressure,
     /// The pool had too few tokens or pages for the next step.
     KvTokensRefused,
+    /// The pool of recurrent states holds fewer than the sequences allowed at once.
+    StateBlocksTooFew,
+    /// Every row or state that a sequence needs beside its tokens is taken.
+    RequestSlotsExhausted,
+    /// Tokens of the pool are lost: an idle pool is not whole.
+    PoolLeak,
+    /// One card of the group has much less free than another at start.
+    CardsUnbalanced,
+    /// A kernel wants more than a multiprocessor has of its own: not the card's memory.
+    KernelResources,
     /// How full the KV pool is.
     KvUsage,
     /// A workspace of fixed size is too small.

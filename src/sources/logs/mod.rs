@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use encoding_rs_io::DecodeReaderBytes;
 use flate2::read::MultiGzDecoder;
 
 use crate::oom::Scanner;
@@ -115,7 +116,7 @@ fn scan_file(path: &Path, scanner: &mut Scanner<'_>) -> Result<LogFile, LogError
     Ok(scan(file, path.display().to_string(), scanner))
 }
 
-/// Feeds one stream, unpacked where its first bytes say that it is packed.
+/// Feeds one stream, unpacked or decoded where its first bytes say that it is packed or of two-byte characters.
 pub fn scan(mut stream: impl Read, name: String, scanner: &mut Scanner<'_>) -> LogFile {
     let mut head = [0u8; 4];
     let mut filled = 0;
@@ -142,6 +143,8 @@ pub fn scan(mut stream: impl Read, name: String, scanner: &mut Scanner<'_>) -> L
             },
             Err(error) => (0, Some(format!("not unpacked: {error}"))),
         },
+        // A mark of two-byte text, as a Windows shell writes it when output is redirected.
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] if filled >= 2 => feed(DecodeReaderBytes::new(whole), scanner),
         _ => feed(whole, scanner),
     };
     scanner.end_file();
@@ -185,13 +188,16 @@ fn collect(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), 
     Ok(())
 }
 
+/// What packed and two-byte text begins with.
+const MARKS: [&[u8]; 4] = [&[0x1f, 0x8b], &[0x28, 0xb5, 0x2f, 0xfd], &[0xff, 0xfe], &[0xfe, 0xff]];
+
 /// Whether a file of a folder is a log: text, or packed.
 fn is_text(path: &Path) -> bool {
     let Ok(mut file) = File::open(path) else { return false };
     let mut head = vec![0u8; SNIFFED];
     let Ok(n) = file.read(&mut head) else { return false };
     let head = &head[..n];
-    head.starts_with(&[0x1f, 0x8b]) || head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) || !head.contains(&0)
+    MARKS.iter().any(|mark| head.starts_with(mark)) || !head.contains(&0)
 }
 
 #[cfg(test)]

@@ -36,6 +36,21 @@ fn packed_logs_are_unpacked() {
 }
 
 #[test]
+fn two_byte_text_is_decoded() {
+    let text = std::str::from_utf8(LINE).unwrap();
+    let little = text.encode_utf16().flat_map(u16::to_le_bytes);
+    let big = text.encode_utf16().flat_map(u16::to_be_bytes);
+    let little: Vec<u8> = [0xff, 0xfe].into_iter().chain(little).collect();
+    assert_eq!(found(&little).0, 1);
+    assert_eq!(found(&[0xfe, 0xff].into_iter().chain(big).collect::<Vec<_>>()).0, 1);
+    // Cut in the middle of a character.
+    assert_eq!(found(&little[..little.len() - 3]).0, 1);
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.log"), little).unwrap();
+    assert!(is_text(&folder.path().join("a.log")));
+}
+
+#[test]
 fn what_was_read_of_a_cut_file_counts() {
     let text: Vec<u8> =
         LINE.iter().copied().chain((0..200_000u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes())).collect();
