@@ -49,7 +49,7 @@ const WRAPPINGS: &[Wrapping] = &[
 ];
 
 /// Every so many wrappings are tried on a record.
-const TAKEN: usize = 5;
+const TAKEN: usize = 7;
 
 fn summary(patterns: &Patterns, record: &Value) -> (&'static str, BTreeSet<String>) {
     let diagnosis = oom::diagnosis(patterns, record);
