@@ -80,7 +80,7 @@ pub fn failed() -> FollowState {
         lines: vec![
             LogLine::new(
                 Tone::Fault,
-                "another process on the card on card 0, while the start-up profile (high confidence)",
+                "other_process_on_gpu on card 0, during the start-up profile (high confidence)",
             ),
             LogLine::new(
                 Tone::Plain,
