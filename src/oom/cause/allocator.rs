@@ -49,6 +49,7 @@ const RULES: &[Rule] = &[
     idle_cards,
     smallest_piece,
     full_of_tensors,
+    beside_the_pool,
     crumbs,
 ];
 
@@ -124,7 +125,7 @@ fn neighbours(pids: &[f64]) -> usize {
 fn other_processes(context: &Context<'_>) -> Option<Judgement> {
     let numbers = &context.allocation;
     let is_remainder = numbers.others.is_empty() && numbers.process.is_none();
-    let serves = context.is_at(&[Stage::Serving, Stage::Forward]);
+    let serves = context.is_at(&[Stage::Serving, Stage::Forward, Stage::SamplerWarmup, Stage::GraphCapture]);
     let usual = match numbers.total {
         // The executables of captured graphs and the libraries' workspaces grow with the card.
         Some(total) if is_remainder && serves && numbers.private_pools.is_some() => {
@@ -674,5 +675,21 @@ fn full_of_tensors(context: &Context<'_>) -> Option<Judgement> {
         )
         .not(Cause::OtherProcessOnGpu, "the tensors are this process's own")
         .not(Cause::ActivationOrLogitsPeak, "a peak asks for large blocks")
+    })
+}
+
+/// Weights that leave room are on a card that is full of this process's tensors: a pool took the rest, and one more tensor comes.
+fn beside_the_pool(context: &Context<'_>) -> Option<Judgement> {
+    let numbers = &context.allocation;
+    let (allocated, total) = (numbers.allocated?, numbers.total?);
+    let leaves_room = context.facts.weights_per_card().is_some_and(|weights| weights.0 < total.0 / 100 * 60);
+    let is_full = allocated.0 > total.0 / 100 * 90 && numbers.is_short() == Some(true);
+    (context.stage.is_none() && leaves_room && is_full).then(|| {
+        Judgement::new(
+            Cause::ActivationOrLogitsPeak,
+            Confidence::Low,
+            format!("tensors of this process take {allocated} of {total}, far more than its weights: beside its pool no room is left for a tensor of a pass"),
+        )
+        .not(Cause::WeightsDoNotFit, "the weights leave room on the card")
     })
 }
