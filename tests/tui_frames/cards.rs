@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shardfit::hardware::{CardState, MemoryState, MigInstance, MigMode, ProcessState, Reading, Snapshot};
+use shardfit::hardware::{CardState, MemoryState, MigInstance, MigMode, ProcessState, Reading, Snapshot, Vitals};
 use shardfit::monitor::{Interval, Sample};
 use shardfit::tui::{Action, Size, State, update};
 use shardfit::units::Bytes;
@@ -25,6 +25,7 @@ pub fn process(pid: u32, used: Bytes, name: &str, user: &str, command: &str) -> 
 pub fn card(index: u32, name: &str, total: Bytes, reserved: Bytes, processes: Vec<ProcessState>) -> CardState {
     let held: Bytes = processes.iter().filter_map(|process| process.used.known()).sum();
     let used = held + Bytes::mib(8);
+    let nvlink = if name.contains("H100") { Known(Bytes(182_000_000_000)) } else { Reading::Unsupported };
     CardState {
         index,
         uuid: Known(format!("GPU-{index:08x}")),
@@ -43,7 +44,16 @@ pub fn card(index: u32, name: &str, total: Bytes, reserved: Bytes, processes: Ve
         temperature_celsius: Known(41 + index),
         power_milliwatts: Known(118_400 + 1_000 * index),
         utilization_percent: Known(60 + index),
-        vitals: Default::default(),
+        vitals: Vitals {
+            sm_clock_mhz: Known(1695),
+            memory_clock_mhz: Known(6251),
+            power_limit_milliwatts: Known(150_000),
+            uncorrected_errors: Known(0),
+            pcie_sent_per_second: Known(Bytes(1_240_000_000)),
+            pcie_received_per_second: Known(Bytes(860_000_000)),
+            nvlink_sent_per_second: nvlink,
+            nvlink_received_per_second: nvlink,
+        },
     }
 }
 
@@ -74,6 +84,25 @@ pub fn fine() -> Vec<CardState> {
             card(i, "NVIDIA A10", Bytes::mib(23028), Bytes::mib(512), processes)
         })
         .collect()
+}
+
+/// A10 cards on which so much of a load has arrived, beside what its context takes.
+pub fn filling(arrived: &[Bytes]) -> Vec<CardState> {
+    let card = |(index, bytes): (u32, &Bytes)| {
+        let used = *bytes + Bytes::mib(250);
+        let load = process(4100, used, "shardfit", "ann", "shardfit load /models/x --tp 4");
+        card(index, "NVIDIA A10", Bytes::mib(23_028), Bytes::mib(512), vec![load])
+    };
+    (0..).zip(arrived).map(card).collect()
+}
+
+/// Somebody takes memory of a card until so much is in use.
+pub fn crowd(card: &mut CardState, used: Bytes) {
+    let (Known(memory), Known(processes)) = (&mut card.memory, &mut card.processes) else { return };
+    let taken = used.saturating_sub(memory.used);
+    processes.push(process(8123, taken, "python3", "bo", "python3 train.py"));
+    memory.free = memory.free.saturating_sub(taken);
+    memory.used = used;
 }
 
 /// Eight H100 filled by one server; one worker is an orphan, and card 2 holds something that nobody lists.

@@ -8,7 +8,7 @@ use clap::Args;
 
 use crate::cli::args::{EngineFlags, FleetFlags};
 use crate::cli::{Exit, Format, Output, Problem, picture, resolve};
-use crate::engines::command_line::{CommandTemplate, read_text};
+use crate::engines::command_line::{CommandTemplate, read_any_text};
 use crate::engines::{ContextLength, Settings, Version, engine};
 use crate::hardware::{Described, Fleet, FleetSource, FleetSpec, described};
 use crate::oom::{Diagnosis, Events, Facts, KnownModel, Patterns, Scanner, Value, diagnose};
@@ -156,7 +156,7 @@ impl Known {
         let mut template: Option<CommandTemplate> = None;
         let (mut name, mut engine_name, mut version, mut mask) = (flags.model.clone(), None, None, None);
         if let Some(text) = &flags.command {
-            match read_text(text) {
+            match read_any_text(text) {
                 Ok(invocation) => {
                     name = name.or_else(|| invocation.model_on_host());
                     engine_name = Some(invocation.engine.to_owned());

@@ -4,11 +4,13 @@
 //! engine's program (`program`), its flags (`flags`). What is not understood is a [`Warning`], never silence.
 
 mod container;
+mod dialects;
 mod error;
 pub mod flags;
 mod front;
 mod invocation;
 mod program;
+mod script;
 mod secrets;
 mod template;
 pub mod values;
@@ -17,6 +19,7 @@ mod words;
 
 pub use error::{CommandError, Warning};
 pub use invocation::{Invocation, Mount, VersionSource};
+pub use script::{ScriptCommand, read_script};
 pub use secrets::without_secrets;
 pub use template::CommandTemplate;
 
@@ -51,6 +54,15 @@ pub fn read_words(words: &[String]) -> Result<Invocation, CommandError> {
 /// As [`read_words`], and when a quote is not closed.
 pub fn read_text(text: &str) -> Result<Invocation, CommandError> {
     read(words::split(text)?, &Surroundings::default())
+}
+
+/// Reads a command as [`read_text`] does, and those of engines whose memory is not modelled too: model, layout and shares, as far as their
+/// flags say.
+///
+/// # Errors
+/// As [`read_text`], but for an engine that is recognised and not modelled.
+pub fn read_any_text(text: &str) -> Result<Invocation, CommandError> {
+    read(words::split(text)?, &Surroundings::of_any_engine())
 }
 
 #[cfg(test)]

@@ -29,7 +29,12 @@ pub(super) enum Start {
         length: usize,
     },
     /// Another engine.
-    Other(&'static str),
+    Other {
+        /// Its name for people.
+        engine: &'static str,
+        /// Words of the program's name.
+        length: usize,
+    },
     /// A program of an engine that loads nothing.
     Nothing(String),
     /// A program of vLLM that is not read.
@@ -109,7 +114,7 @@ pub(super) fn recognise(words: &[&str]) -> Option<Start> {
         return Some(start);
     }
     let program = program.strip_suffix(".exe").unwrap_or(program);
-    PROGRAMS.iter().find(|(name, _)| *name == program).map(|(_, engine)| Start::Other(engine))
+    PROGRAMS.iter().find(|(name, _)| *name == program).map(|(_, engine)| Start::Other { engine, length: 1 })
 }
 
 /// `vllm SUBCOMMAND …`; `before` words precede the subcommand.
@@ -167,7 +172,8 @@ fn module(module: &str, rest: &[&str], length: usize) -> Option<Start> {
         "vllm.entrypoints.cli.main" | "vllm.scripts" | "vllm" => vllm_program(rest, length),
         _ => {
             let package = module.split('.').next().unwrap_or_default();
-            Start::Other(MODULES.iter().find(|(name, _)| *name == package)?.1)
+            let (_, engine) = MODULES.iter().find(|(name, _)| *name == package)?;
+            Start::Other { engine, length }
         }
     })
 }
@@ -185,7 +191,7 @@ fn script(name: &str, length: usize) -> Option<Start> {
 pub(super) fn of_image(image: &str) -> Option<Start> {
     let (name, _) = image_parts(image);
     if let Some((_, engine)) = IMAGES.iter().find(|(part, _)| name.contains(part)) {
-        return Some(Start::Other(engine));
+        return Some(Start::Other { engine, length: 0 });
     }
     basename(name).contains("vllm").then(|| vllm(Program::Server, ModelFrom::Positional, None, 0))
 }
@@ -203,7 +209,7 @@ pub(super) fn version_of_image(image: &str) -> Option<String> {
 /// The error for a program that is no engine, or none that is modelled.
 pub(super) fn refusal(start: Option<Start>, program: &str) -> CommandError {
     match start {
-        Some(Start::Other(engine)) => CommandError::NotModelled { engine },
+        Some(Start::Other { engine, .. }) => CommandError::NotModelled { engine },
         Some(Start::Nothing(command)) => CommandError::StartsNoEngine { command },
         Some(Start::Unread(program)) => CommandError::UnknownProgram { program },
         Some(Start::Vllm { .. }) | None => CommandError::UnknownProgram { program: program.to_owned() },
@@ -248,7 +254,7 @@ mod tests {
             ("text-generation-launcher --model-id X", "text-generation-inference"),
             ("ollama run X", "Ollama"),
         ] {
-            assert_eq!(start(text), Some(Start::Other(engine)), "{text}");
+            assert!(matches!(start(text), Some(Start::Other { engine: e, .. }) if e == engine), "{text}");
         }
         for text in ["vllm bench serve", "vllm chat", "vllm collect-env"] {
             assert_eq!(start(text), Some(Start::Nothing(text.to_owned())));
@@ -284,7 +290,7 @@ mod tests {
             assert_eq!(version_of_image(image).as_deref(), version, "{image}");
             assert!(matches!(of_image(image), Some(Start::Vllm { .. })), "{image}");
         }
-        assert_eq!(of_image("lmsysorg/sglang:latest"), Some(Start::Other("SGLang")));
+        assert_eq!(of_image("lmsysorg/sglang:latest"), Some(Start::Other { engine: "SGLang", length: 0 }));
         assert_eq!(of_image("ubuntu:22.04"), None);
     }
 }

@@ -94,8 +94,8 @@ impl CommandTemplate {
     }
 
     fn change(&self, name: &str, value: &str, words: &mut [Option<String>], added: &mut Vec<String>) {
-        let catalog = Catalog { tables: self.tables.clone(), version: None };
-        let long = format!("--{}", name.trim_start_matches('-').replace('_', "-"));
+        let catalog = Catalog { tables: self.tables.clone(), version: None, attaches_values: false };
+        let long = format!("--{}", name.trim_start_matches('-'));
         let flag = catalog.by_name(name);
         let kind = flag.map_or(Kind::Text, |f| f.kind);
         let placed: Vec<&Placed> =

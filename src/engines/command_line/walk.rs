@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::dialects::{Dialect, dialect};
 use super::program::{self, ModelFrom, Start};
 use super::words::{self, Role, Word};
 use super::{
@@ -22,6 +23,15 @@ pub(super) struct Surroundings {
     mounts: Vec<Mount>,
     warnings: Vec<Warning>,
     shells: usize,
+    /// Whether engines are read whose memory is not modelled.
+    any_engine: bool,
+}
+
+impl Surroundings {
+    /// For commands of all engines that are recognised.
+    pub(super) fn of_any_engine() -> Self {
+        Self { any_engine: true, ..Self::default() }
+    }
 }
 
 /// Shells within shells that are followed.
@@ -47,7 +57,7 @@ pub(super) fn read(words: Vec<Word>, around: &Surroundings) -> Result<Invocation
 }
 
 /// The commands in `words`, each as the positions of its arguments; redirections and their targets are left out.
-fn commands(words: &[Word]) -> Vec<Vec<usize>> {
+pub(super) fn commands(words: &[Word]) -> Vec<Vec<usize>> {
     let mut commands = vec![Vec::new()];
     let mut target = false;
     for (i, word) in words.iter().enumerate() {
@@ -109,18 +119,16 @@ fn command(
     if let Some(position) = shell_text(rest) {
         return in_shell(words, indices[front.length + position], here);
     }
-    if let Some(Start::Vllm { program, model, own_defaults, length }) = program::recognise(rest) {
-        let started = Started { program, model, own_defaults };
-        return vllm(words, indices, front.length + length, started, here);
-    }
-    // Something unknown in front (`nsys profile …`): look for an engine further on.
-    let later = (1..rest.len()).find(|&at| matches!(program::recognise(&rest[at..]), Some(Start::Vllm { .. })));
-    if let Some((at, Some(Start::Vllm { program, model, own_defaults, length }))) =
-        later.map(|at| (at, program::recognise(&rest[at..])))
-    {
-        here.warnings.push(Warning::SkippedFront { words: rest[..at].join(" ") });
-        let started = Started { program, model, own_defaults };
-        return vllm(words, indices, front.length + at + length, started, here);
+    // Something unknown may stand in front (`nsys profile …`): then an engine further on counts.
+    for at in 0..rest.len() {
+        let Some(start) = program::recognise(&rest[at..]) else { continue };
+        if !is_read(&start, &here) {
+            continue;
+        }
+        if at > 0 {
+            here.warnings.push(Warning::SkippedFront { words: rest[..at].join(" ") });
+        }
+        return started(words, indices, front.length + at, start, here, front::basename(rest[at]));
     }
     match rest.first() {
         Some(name) => Err(program::refusal(program::recognise(rest), front::basename(name))),
@@ -128,8 +136,78 @@ fn command(
     }
 }
 
+/// Whether the arguments of such a start can be read.
+fn is_read(start: &Start, around: &Surroundings) -> bool {
+    match start {
+        Start::Vllm { .. } => true,
+        Start::Other { engine, .. } => around.any_engine && dialect(engine).is_some(),
+        Start::Nothing(_) | Start::Unread(_) => false,
+    }
+}
+
+/// An engine's program, the first word of whose name is at `at`.
+fn started(
+    words: &[Word],
+    indices: &[usize],
+    at: usize,
+    start: Start,
+    around: Surroundings,
+    name: &str,
+) -> Result<Invocation, CommandError> {
+    match start {
+        Start::Vllm { program, model, own_defaults, length } => {
+            vllm(words, indices, at + length, Started { program, model, own_defaults }, around)
+        }
+        Start::Other { engine, length } if around.any_engine => match dialect(engine) {
+            Some(dialect) => other(words, indices, at + length, dialect, around),
+            None => Err(CommandError::NotModelled { engine }),
+        },
+        start => Err(program::refusal(Some(start), name)),
+    }
+}
+
+/// The arguments of an engine whose memory is not modelled, from the word at `start` on. Flags that are not known do not matter.
+fn other(
+    words: &[Word],
+    indices: &[usize],
+    start: usize,
+    dialect: &'static Dialect,
+    around: Surroundings,
+) -> Result<Invocation, CommandError> {
+    let mut start = start.min(indices.len());
+    while indices.get(start).is_some_and(|&i| dialect.subcommands.contains(&words[i].value.as_str())) {
+        start += 1;
+    }
+    let arguments = &indices[start..];
+    let values: Vec<&str> = arguments.iter().map(|&i| words[i].value.as_str()).collect();
+    let catalog = dialect.catalog();
+    let reading = flags::read(&values, &catalog)?;
+    let applied = apply(&reading.occurrences, None)?;
+    let from = if dialect.takes_word { ModelFrom::Positional } else { ModelFrom::Flag };
+    // Words that follow unknown flags are theirs, and say nothing about this command.
+    let model = model(&values, &reading.positionals, &reading.loose, applied.model, from, &mut Vec::new());
+    let after = start.checked_sub(1).and_then(|i| indices.get(i)).map_or(0, |&i| i + 1);
+    let template =
+        CommandTemplate::new(words.to_vec(), arguments, reading.occurrences, reading.end_of_flags, after, &catalog);
+    let mask = around.environment.get("CUDA_VISIBLE_DEVICES").cloned();
+    Ok(Invocation {
+        environment: around.environment,
+        engine: dialect.id,
+        version: None,
+        entry_point: EntryPoint::Server,
+        // Ollama serves whatever is asked for.
+        model: model.filter(|model| model != "serve"),
+        settings: applied.settings,
+        visible_devices: visible(around.exposed, mask),
+        config_file: None,
+        mounts: around.mounts,
+        warnings: around.warnings,
+        template,
+    })
+}
+
 /// The position of the command text in `bash -c TEXT`.
-fn shell_text(values: &[&str]) -> Option<usize> {
+pub(super) fn shell_text(values: &[&str]) -> Option<usize> {
     let shell = front::basename(values.first()?);
     if !matches!(shell, "sh" | "bash" | "zsh" | "dash" | "ash") {
         return None;
@@ -186,6 +264,10 @@ fn in_container(
             Some(Start::Vllm { program, model, own_defaults, length }) if length >= named => {
                 vllm(words, indices, after + length - named, Started { program, model, own_defaults }, around)
             }
+            Some(Start::Other { engine, length }) if length >= named => {
+                let start = Start::Other { engine, length: length - named };
+                started(words, indices, after, start, around, full[0])
+            }
             other => Err(program::refusal(other, full[0])),
         };
     }
@@ -201,6 +283,7 @@ fn in_container(
             let subcommand = usize::from(inner.first() == Some(&"serve"));
             vllm(words, indices, after + subcommand, Started { program, model, own_defaults }, around)
         }
+        Some(start @ Start::Other { .. }) => started(words, indices, after, start, around, image),
         other => Err(program::refusal(other, inner.first().copied().unwrap_or(image))),
     }
 }

@@ -461,7 +461,7 @@ fn in_pieces(context: &Context<'_>) -> Option<Judgement> {
 
 /// What a cache holds at most while hardly anything was given back; the messages round to 10 MiB.
 fn untouched(total: Bytes) -> Bytes {
-    Bytes::mib(16).max(Bytes(total.0 / 200))
+    Bytes::mib(16).max(Bytes(total.0 / 100))
 }
 
 /// The allocator never took anything back: nothing but weights was allocated so far.
@@ -469,13 +469,19 @@ fn nothing_cached(context: &Context<'_>) -> Option<Judgement> {
     let numbers = &context.allocation;
     let (allocated, unallocated, total) = (numbers.allocated?, numbers.unallocated?, numbers.total?);
     let has_pool = engine_chooses(context) || numbers.private_pools.is_some();
-    let is_one_of_many = numbers.share_requested().is_some_and(|share| share < 0.1);
+    // An embedding is larger than most weights; where the cache is empty it may be one.
+    let largest = if unallocated.0 <= total.0 / 500 { 0.1 } else { 0.05 };
+    let is_one_of_many = numbers.share_requested().is_some_and(|share| share < largest);
     let is_loading = is_one_of_many
         && unallocated <= untouched(total)
         && allocated.0 > total.0 / 100 * 75
         && numbers.free.is_some()
         && !has_room(numbers);
-    if !is_loading || has_pool || context.stage.is_some_and(|s| s != Stage::Weights && s != Stage::Startup) {
+    if !is_loading
+        || has_pool
+        || leaves_room(context, total)
+        || context.stage.is_some_and(|s| s != Stage::Weights && s != Stage::Startup)
+    {
         return None;
     }
     let why = format!(
@@ -666,8 +672,7 @@ fn full_of_tensors(context: &Context<'_>) -> Option<Judgement> {
     let numbers = &context.allocation;
     let (allocated, total) = (numbers.allocated?, numbers.total?);
     let is_further_tensor = numbers.share_requested().is_some_and(|share| share < 0.02);
-    let fits = context.facts.weights_per_card().is_some_and(|weights| weights.0 < total.0 / 100 * 60);
-    (context.stage.is_none() && is_further_tensor && !fits && allocated.0 > total.0 / 100 * 95).then(|| {
+    (context.stage.is_none() && is_further_tensor && !leaves_room(context, total) && allocated.0 > total.0 / 100 * 95).then(|| {
         Judgement::new(
             Cause::WeightsDoNotFit,
             Confidence::Low,
@@ -678,13 +683,17 @@ fn full_of_tensors(context: &Context<'_>) -> Option<Judgement> {
     })
 }
 
+/// Whether the weights of a card are known and far from filling it.
+fn leaves_room(context: &Context<'_>, total: Bytes) -> bool {
+    context.facts.weights_per_card().is_some_and(|weights| weights.0 < total.0 / 100 * 60)
+}
+
 /// Weights that leave room are on a card that is full of this process's tensors: a pool took the rest, and one more tensor comes.
 fn beside_the_pool(context: &Context<'_>) -> Option<Judgement> {
     let numbers = &context.allocation;
     let (allocated, total) = (numbers.allocated?, numbers.total?);
-    let leaves_room = context.facts.weights_per_card().is_some_and(|weights| weights.0 < total.0 / 100 * 60);
     let is_full = allocated.0 > total.0 / 100 * 90 && numbers.is_short() == Some(true);
-    (context.stage.is_none() && leaves_room && is_full).then(|| {
+    (context.stage.is_none() && leaves_room(context, total) && is_full).then(|| {
         Judgement::new(
             Cause::ActivationOrLogitsPeak,
             Confidence::Low,

@@ -1,7 +1,7 @@
 //! Planning again with a repair: only what then fits is confirmed.
 
 use super::{Cause, Context, RejectedRepair, Repair, RepairKind};
-use crate::engines::{ContextLength, EngineError, Settings};
+use crate::engines::{ContextLength, EngineError, Settings, engine};
 use crate::planning::{PlanRequest, Planned, State, plan};
 use crate::units::Fraction;
 
@@ -12,32 +12,39 @@ pub(in crate::oom) fn confirmed(
     list: Vec<Repair>,
 ) -> (Vec<Repair>, Vec<RejectedRepair>) {
     let Some(request) = &context.facts.request else {
-        let reason = match (&context.facts.model.name, context.facts.model.model.is_some()) {
-            (None, _) => "not planned again: the model is not known (`--model`)",
-            (Some(_), false) => "not planned again: the model's config is not at hand (`--model`)",
-            (Some(_), true) => {
-                "not planned again: cards or engine are not known, or this engine's memory is not modelled (`--gpus`)"
-            }
-        };
-        return (unconfirmed(list, reason), Vec::new());
+        return (unconfirmed(context, list, &format!("not planned again: {}", missing(context))), Vec::new());
     };
     let request = rebuilt(context, request);
     match plan(&request) {
         Ok(base) if base.verdict.state == State::Fits && cause != Cause::OtherProcessOnGpu => {
             // The plan does not show the failure: what it says of a change would prove nothing.
             let reason = "the plan fits without it, so that it cannot show what the change would do";
-            (unconfirmed(list, reason), Vec::new())
+            (unconfirmed(context, list, reason), Vec::new())
         }
         Ok(base) => merged(context, &request, &base, list),
         Err(EngineError::Refused { .. } | EngineError::TooFewCards { .. }) => {
             (list.into_iter().map(|r| tried(context, &request, r)).collect(), Vec::new())
         }
-        Err(error) => (unconfirmed(list, &error.to_string()), Vec::new()),
+        Err(error) => (unconfirmed(context, list, &error.to_string()), Vec::new()),
     }
 }
 
-fn unconfirmed(list: Vec<Repair>, reason: &str) -> Vec<Repair> {
-    list.into_iter().map(|repair| Repair { reason: Some(reason.to_owned()), ..repair }).collect()
+/// What planning again would need.
+fn missing(context: &Context<'_>) -> String {
+    let facts = context.facts;
+    match &facts.engine {
+        Some(name) if engine(name).is_none() => format!("the memory of {name} is not modelled"),
+        _ if facts.model.name.is_none() => "the model is not known (`--model`)".to_owned(),
+        _ if facts.model.model.is_none() => "the model's config is not at hand (`--model`)".to_owned(),
+        None => "the engine is not known (`--engine`)".to_owned(),
+        Some(_) => "the cards are not known (`--gpus`)".to_owned(),
+    }
+}
+
+fn unconfirmed(context: &Context<'_>, list: Vec<Repair>, reason: &str) -> Vec<Repair> {
+    let tell =
+        |repair: Repair| Repair { reason: Some(reason.to_owned()), command: command(context, &repair.flags), ..repair };
+    list.into_iter().map(tell).collect()
 }
 
 /// The request with what the log states: others on the cards, the share, the length.
@@ -127,7 +134,7 @@ fn merged(
 fn tried(context: &Context<'_>, request: &PlanRequest, repair: Repair) -> Repair {
     let Some(settings) = settings(&repair, request) else {
         let reason = "no setting of the engine: nothing to plan again with".to_owned();
-        return Repair { reason: Some(reason), ..repair };
+        return Repair { reason: Some(reason), command: command(context, &repair.flags), ..repair };
     };
     let changed = PlanRequest { settings, ..request.clone() };
     match plan(&changed) {

@@ -9,7 +9,13 @@ pub(super) fn spell(engine_name: Option<&str>, knob: Knob, value: &str) -> Optio
         return known.spell(knob, value);
     }
     let flag = match (name, knob) {
-        ("openllm", _) => return engine("vllm")?.spell(knob, value),
+        // OpenLLM hands on what its recipes have fields for.
+        ("openllm", _) => {
+            let flag = engine("vllm")?.spell(knob, value)?;
+            let (name, value) =
+                flag.trim_start_matches('-').split_once(' ').unwrap_or((flag.trim_start_matches('-'), "True"));
+            return Some(format!("--arg {}={value}", name.replace('-', "_")));
+        }
         ("sglang", Knob::TensorParallel) => "--tp-size",
         ("sglang", Knob::PipelineParallel) => "--pp-size",
         ("sglang", Knob::ContextLength) => "--context-length",
@@ -48,7 +54,8 @@ pub(super) fn spell(engine_name: Option<&str>, knob: Knob, value: &str) -> Optio
 /// The flag that limits the tokens of one step.
 pub(super) fn batch(engine_name: Option<&str>) -> Option<&'static str> {
     Some(match engine_name? {
-        "vllm" | "openllm" => "--max-num-batched-tokens 2048",
+        "vllm" => "--max-num-batched-tokens 2048",
+        "openllm" => "--arg max_num_batched_tokens=2048",
         "sglang" => "--chunked-prefill-size 2048",
         "lmdeploy" => "--max-prefill-token-num 2048",
         "tensorrt-llm" => "--max_num_tokens 2048",
@@ -67,4 +74,39 @@ pub(super) fn layers(engine_name: Option<&str>) -> Option<&'static str> {
         "ollama" => "num_gpu",
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engines::command_line::read_any_text;
+
+    /// What a repair tells people to type is what their engine's command reads.
+    #[test]
+    fn spellings_are_read_back() {
+        for (name, command) in [
+            ("sglang", "sglang serve --model-path m"),
+            ("lmdeploy", "lmdeploy serve api_server m"),
+            ("tensorrt-llm", "trtllm-serve m"),
+            ("llama.cpp", "llama-server -m m"),
+            ("tgi", "text-generation-launcher --model-id m"),
+            ("openllm", "openllm serve m"),
+        ] {
+            let plain = read_any_text(command).unwrap().settings;
+            let knobs = [
+                (Knob::TensorParallel, "4"),
+                (Knob::PipelineParallel, "2"),
+                (Knob::ContextLength, "4096"),
+                (Knob::MemoryFraction, "0.85"),
+                (Knob::Sequences, "64"),
+                (Knob::CacheType, "fp8"),
+                (Knob::Eager, "true"),
+            ];
+            let spelt: Vec<String> = knobs.iter().filter_map(|(knob, value)| spell(Some(name), *knob, value)).collect();
+            assert!(spelt.len() >= 3, "{name}");
+            for flags in spelt.into_iter().chain(batch(Some(name)).map(str::to_owned)) {
+                assert_ne!(read_any_text(&format!("{command} {flags}")).unwrap().settings, plain, "{name} {flags}");
+            }
+        }
+    }
 }

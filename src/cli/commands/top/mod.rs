@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use self::config::Config;
+pub(in crate::cli) use self::config::Config;
 use self::until::Until;
 use crate::cli::args::DeploymentFlags;
 use crate::cli::{Exit, Format, Output, Problem, picture};
@@ -72,7 +72,8 @@ pub struct TopArgs {
     /// End with 1 when it has not happened in this time
     #[arg(long, value_name = "TIME", requires = "until", value_parser = parse_duration)]
     pub timeout: Option<Duration>,
-    /// Ask for PCIe traffic too, which takes the driver 40 ms a card
+    /// Ask for PCIe traffic too, which takes the driver 40 ms a card; with `--once` for NVLink traffic as well, which the screen always
+    /// shows where cards have it
     #[arg(long)]
     pub traffic: bool,
     /// Allow `K` to end the selected process, after a question
@@ -145,7 +146,7 @@ pub fn run(args: &TopArgs, output: &mut Output) -> Result<Exit, Problem> {
         return watch(args, Some(recorded));
     }
     if args.once {
-        return once(open(args)?.as_mut(), output);
+        return once(open_once(args)?.as_mut(), output);
     }
     if !args.until.is_empty() {
         return wait(args, output);
@@ -266,9 +267,27 @@ fn open(args: &TopArgs) -> Result<Box<dyn Probe + Send>, Problem> {
     })
 }
 
+/// A probe for one snapshot. NVLink traffic is the difference of two counts: the first is taken here, a moment before.
+fn open_once(args: &TopArgs) -> Result<Box<dyn Probe + Send>, Problem> {
+    const MOMENT: Duration = Duration::from_millis(50);
+    if !args.traffic || args.recording.is_some() {
+        return open(args);
+    }
+    let mut probe = NvmlProbe::open(Wanted { processes: false, ..Wanted::CHANGING })?;
+    probe.snapshot()?;
+    std::thread::sleep(MOMENT);
+    probe.want(Wanted { traffic: true, ..Wanted::CHANGING });
+    Ok(Box::new(probe))
+}
+
 /// `--palette` first, then `--color`, then `NO_COLOR` (<https://no-color.org>: any value but the empty one), then whether the terminal
 /// knows colours, then the settings.
 fn theme(args: &TopArgs, config: &Config) -> Theme {
+    theme_of(args.palette, args.ascii, config)
+}
+
+/// The same for the screens of other commands, which the settings of `top` hold for too.
+pub(in crate::cli) fn theme_of(palette: Option<PaletteChoice>, ascii: bool, config: &Config) -> Theme {
     let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
     let colours = match anstream::ColorChoice::global() {
         anstream::ColorChoice::Never => false,
@@ -277,13 +296,13 @@ fn theme(args: &TopArgs, config: &Config) -> Theme {
         }
         _ => true,
     };
-    let palette = match args.palette {
+    let palette = match palette {
         Some(PaletteChoice::Colour) => Palette::Colour,
         Some(PaletteChoice::Bright) => Palette::Bright,
         Some(PaletteChoice::Plain) => Palette::Plain,
         None if !colours => Palette::Plain,
         None => config.palette.unwrap_or_default(),
     };
-    let symbols = if args.ascii || config.ascii { Symbols::ASCII } else { Symbols::UNICODE };
+    let symbols = if ascii || config.ascii { Symbols::ASCII } else { Symbols::UNICODE };
     Theme { palette, symbols }
 }

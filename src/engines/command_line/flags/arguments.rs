@@ -169,6 +169,9 @@ fn read_flag(arguments: &[&str], at: usize, catalog: &Catalog, reading: &mut Rea
 
 /// `-qawq`: a one-letter flag with its value attached, as argparse and `-O3` allow.
 fn glued_value<'a>(word: &'a str, catalog: &Catalog) -> Option<(&'static Flag, &'a str, &'a str)> {
+    if !catalog.attaches_values {
+        return None;
+    }
     let (name, value) = word.split_at_checked(2).filter(|(name, value)| !name.ends_with('-') && !value.is_empty())?;
     let flag = catalog.flags().find(|f| f.kind != Kind::Switch && f.is_spelled(name))?;
     Some((flag, name, value.strip_prefix('=').unwrap_or(value)))

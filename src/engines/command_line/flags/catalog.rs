@@ -10,6 +10,8 @@ pub struct Catalog {
     pub tables: Vec<&'static [Flag]>,
     /// The version, where it is known.
     pub version: Option<Version>,
+    /// Whether a one-letter flag may have its value attached (`-O3`), as Python's argparse allows.
+    pub attaches_values: bool,
 }
 
 /// What a word that begins with a dash names.

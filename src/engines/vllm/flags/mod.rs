@@ -35,5 +35,5 @@ pub fn catalog(program: Program, version: Option<Version>) -> Catalog {
         Program::Bench => &[table::BENCH],
         Program::Library => &[],
     };
-    Catalog { tables: table::ENGINE.iter().chain(own).copied().collect(), version }
+    Catalog { tables: table::ENGINE.iter().chain(own).copied().collect(), version, attaches_values: true }
 }
