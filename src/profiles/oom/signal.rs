@@ -194,6 +194,8 @@ pub enum Signal {
     CacheBesideWeights,
     /// PyTorch's allocator could not get a block.
     Allocation,
+    /// The kernel's part of the driver found no pages for itself.
+    KernelDriverRefused,
     /// The driver refused a block once; what came of it stands elsewhere.
     AllocationWarned,
     /// Mapping a further piece of an expandable segment failed.
