@@ -188,7 +188,7 @@ mod tests {
         assert_eq!(said("no warning of mine", 0, &[]).tone, Tone::Plain);
         assert_eq!(said("x", 1, &heard(Role::Failure, None)).tone, Tone::Fault);
         assert_eq!(said("x", 0, &heard(Role::Failure, None)).tone, Tone::Plain);
-        let stage = Some(crate::profiles::oom::Stage::Weights);
+        let stage = Some(Stage::Weights);
         assert_eq!(said("x", 1, &heard(Role::State, stage)).tone, Tone::Step);
         assert_eq!(said("\u{1b}[31mred\u{1b}[0m\tx", 0, &[]).text, "red    x");
     }
