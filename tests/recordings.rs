@@ -138,7 +138,7 @@ fn a_snapshot_as_csv_has_a_line_a_card() {
     assert_eq!(code, 0);
     let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split(',').collect()).collect();
     assert_eq!(rows.len(), 3);
-    assert!(rows.iter().all(|row| row.len() == 15), "{text}");
+    assert!(rows.iter().all(|row| row.len() == 23), "{text}");
     let used = rows[0].iter().position(|name| *name == "used_bytes").unwrap();
     assert_eq!(rows[1][used], (9000 * MIB).to_string());
     let (code, _, talk) = run(bench.shardfit().args(["plan", "--format", "csv"]));
@@ -181,4 +181,55 @@ fn settings_come_from_the_users_configuration() {
     let (code, _, talk) = run(&mut top(&bench, &["--until", "used>1GiB"]));
     assert_eq!(code, 2);
     assert!(talk.contains("top.toml`: `fire` is no alarm"), "{talk}");
+}
+
+/// A file that version 0.1 wrote, with processes in its rows and nothing about NVLink, says what it said then.
+#[test]
+fn recordings_of_the_first_form_are_still_replayed() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/watches");
+    let bench = Bench::without_driver();
+    let file = folder.join("first-form.watch");
+    let (code, stdout, stderr) = run(&mut top(&bench, &["--replay", file.to_str().unwrap(), "--export", "-.jsonl"]));
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    let expected = std::fs::read_to_string(folder.join("first-form.jsonl")).unwrap();
+    for (now, then) in stdout.lines().zip(expected.lines()) {
+        let (mut now, then): (Value, Value) = (serde_json::from_str(now).unwrap(), serde_json::from_str(then).unwrap());
+        for name in ["nvlink_sent_bytes_per_second", "nvlink_received_bytes_per_second"] {
+            assert_eq!(now.as_object_mut().unwrap().shift_remove(name), Some(Value::Null));
+        }
+        assert_eq!(now, then);
+    }
+    assert_eq!((stdout.lines().count(), expected.lines().count()), (40, 40));
+}
+
+/// NVLink traffic is the difference of two counts; cards without NVLink have none, and say so.
+#[test]
+fn nvlink_traffic_is_read_where_there_is_nvlink() {
+    let linked = Card::h100_80gb().with(|card| card.nvlink_traffic = (1 << 20, 1 << 19));
+    let bench = Bench::new(Machine::new().card(linked).card(Card::a10()));
+    let report = bench.report(0, &["top", "--once", "--traffic"]);
+    let cards = report["cards"].as_array().unwrap();
+    let sent = cards[0]["nvlink_sent_bytes_per_second"].as_f64().unwrap();
+    let received = cards[0]["nvlink_received_bytes_per_second"].as_f64().unwrap();
+    // 18 links at a GiB a second and half of it.
+    let gib = f64::from(1 << 30);
+    assert!((sent / gib - 18.0).abs() < 0.1 && (received / gib - 9.0).abs() < 0.1, "{sent} {received}");
+    assert_eq!(cards[1]["nvlink_sent_bytes_per_second"], Value::Null);
+    assert_eq!(cards[1]["nvlink_sent_bytes_per_second_reason"], "not supported");
+    assert!(cards[0]["pcie_sent_bytes_per_second"].is_u64());
+
+    let report = bench.report(0, &["top", "--once"]);
+    assert_eq!(report["cards"][0]["nvlink_sent_bytes_per_second_reason"], "not read");
+
+    let path = bench.folder().join("watch");
+    let arguments = ["--interval", "0.1s", "--until", "lost", "--timeout", "1s", "--record", path.to_str().unwrap()];
+    assert_eq!(run(&mut top(&bench, &arguments)).0, 1);
+    let (code, lines, _) = run(&mut top(&bench, &["--replay", path.to_str().unwrap(), "--export", "-.jsonl"]));
+    assert_eq!(code, 0);
+    let rates = lines.lines().filter_map(|line| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        line["nvlink_sent_bytes_per_second"].as_f64()
+    });
+    let rates: Vec<f64> = rates.collect();
+    assert!(rates.len() > 3 && rates.iter().all(|rate| (rate / gib - 18.0).abs() < 0.5), "{rates:?}");
 }

@@ -3,6 +3,8 @@
 #![expect(clippy::disallowed_methods, reason = "starts programs and writes the files that they read")]
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails by panicking")]
 
+mod support;
+
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 
@@ -198,4 +200,65 @@ fn what_a_driver_refuses_is_said_and_the_rest_is_shown() {
     let machine = machine.install(folder.path()).unwrap();
     let mut command = Command::from_std(machine.command(env!("CARGO_BIN_EXE_shardfit")));
     golden("denied.text", &contract(command.args(["top", "--once"])));
+}
+
+/// A card that the driver lists no more, and one that comes back; a driver that is gone for a while and is greeted anew.
+#[test]
+fn cards_vanish_and_return() {
+    let mut bench = support::Bench::new(Machine::new().cards(3, Card::a10()));
+    let path = bench.folder().join("watch");
+    let watch = |bench: &support::Bench, rule: &str, record: &Path| {
+        let mut command = bench.command();
+        command.args(["top", "--interval", "0.1s", "--timeout", "60s", "--until", rule]);
+        command.arg("--record").arg(record);
+        command.stdout(std::process::Stdio::piped()).spawn().unwrap()
+    };
+    let ended = |child: std::process::Child| {
+        let output = child.wait_with_output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let samples = |path: &Path| {
+        let mut command = bench_free(&["top", "--replay", path.to_str().unwrap(), "--export", "-.jsonl"]);
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    let wait_for = |path: &Path, words: &str| {
+        let patience = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        while !samples(path).contains(words) {
+            assert!(std::time::Instant::now() < patience, "`{words}` did not come: {}", samples(path));
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+    };
+
+    let child = watch(&bench, "used>90%", &path);
+    wait_for(&path, r#""card":"2""#);
+    let uninstalled = Fault::nvml("nvmlDeviceGetCount_v2", NvmlFailure::DriverNotLoaded);
+    bench.change(|machine| machine.fault(uninstalled));
+    wait_for(&path, "failure");
+    // It returns without its middle card, and with the last one full: that one is told by who it is, not by its place.
+    bench.change(|mut machine| {
+        machine.faults = vec![Fault::CardGone { card: 1 }];
+        machine.with_card(2, |card| card.process(4242, 21_000 * MIB))
+    });
+    let (code, seen) = ended(child);
+    assert_eq!((code, seen.starts_with("card 1: 20.51 GiB in use")), (Some(0), true), "{seen}");
+    let last = samples(&path);
+    let last: Value = serde_json::from_str(last.lines().rfind(|line| line.contains("uuid")).unwrap()).unwrap();
+    assert_eq!(last["uuid"], bench.machine().cards[2].uuid.as_str());
+
+    let path = bench.folder().join("second");
+    let child = watch(&bench, "lost", &path);
+    wait_for(&path, "uuid");
+    bench.change(|mut machine| {
+        machine.faults.push(Fault::CardGone { card: 0 });
+        machine
+    });
+    assert_eq!(ended(child), (Some(0), "card 0: not listed any more (lost)\n".to_owned()));
+    bench.assert_everything_returned();
+}
+
+/// The program where no machine is needed.
+fn bench_free(arguments: &[&str]) -> std::process::Command {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_shardfit"));
+    command.args(arguments);
+    command
 }

@@ -79,12 +79,24 @@ pub struct Vitals {
     pub pcie_sent_per_second: Reading<Bytes>,
     /// Bytes a second to the card over PCIe.
     pub pcie_received_per_second: Reading<Bytes>,
+    /// Payload bytes a second from the card over all its NVLink connections, since the sample before.
+    #[serde(default)]
+    pub nvlink_sent_per_second: Reading<Bytes>,
+    /// Payload bytes a second to the card over all its NVLink connections.
+    #[serde(default)]
+    pub nvlink_received_per_second: Reading<Bytes>,
 }
 
 impl CardState {
     /// What `used` can exceed the listed processes by when there is nobody else: an idle data-centre card shows up to 15 MiB of its own
     /// under memory info v2, and a process's entry leaves out up to 30 MiB of what was set up for it (field observations).
     pub const OWN_USE: Bytes = Bytes::mib(45);
+
+    /// The order of a card's processes: largest memory first, unknown last, then by number.
+    #[must_use]
+    pub fn process_order(process: &ProcessState) -> (std::cmp::Reverse<Option<Bytes>>, u32, Option<u32>) {
+        (std::cmp::Reverse(process.used.known()), process.pid, process.gpu_instance)
+    }
 
     /// A card of which nothing but its index can be read, each reading absent for the reason of `absent`.
     #[must_use]
@@ -112,6 +124,8 @@ impl CardState {
                 uncorrected_errors: same(absent),
                 pcie_sent_per_second: same(absent),
                 pcie_received_per_second: same(absent),
+                nvlink_sent_per_second: same(absent),
+                nvlink_received_per_second: same(absent),
             },
         }
     }

@@ -29,7 +29,8 @@ pub struct CardAnalysis {
     pub mean_used: Option<Bytes>,
     /// Mean utilisation in percent.
     pub mean_utilization: Option<f64>,
-    /// Bytes a minute by which memory grows (a line through the window's samples); `None` before there are enough of them.
+    /// Bytes a minute by which memory grows (a line through the window's samples), zero when that does not stand out of the noise; `None`
+    /// before there are enough samples.
     pub growth_per_minute: Option<f64>,
     /// Time until the card is full if it goes on growing so; `None` when it does not grow.
     pub full_in: Option<Duration>,
@@ -120,8 +121,11 @@ fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     (count > 0).then(|| sum / f64::from(count))
 }
 
-/// Slope of the least-squares line through the memory in use, in bytes a minute.
+/// Slope of the least-squares line through the memory in use, in bytes a minute; zero when it does not stand out of the noise around the
+/// line, which the first seconds of a watch would otherwise make a leak of.
 fn growth(trace: &Trace, window: Duration) -> Option<f64> {
+    /// How many standard errors a slope must be from zero.
+    const SIGNIFICANT: f64 = 3.0;
     let points: Vec<(f64, f64)> = trace
         .within(window)
         .filter_map(|point| point.used.map(|used| (point.at.as_secs_f64(), used.0 as f64)))
@@ -135,7 +139,13 @@ fn growth(trace: &Trace, window: Duration) -> Option<f64> {
     let mean_used = points.iter().map(|(_, used)| used).sum::<f64>() / count;
     let above: f64 = points.iter().map(|(time, used)| (time - mean_time) * (used - mean_used)).sum();
     let below: f64 = points.iter().map(|(time, _)| (time - mean_time).powi(2)).sum();
-    (below > 0.0).then(|| above / below * 60.0)
+    if below <= 0.0 {
+        return None;
+    }
+    let slope = above / below;
+    let off_the_line = |(time, used): &(f64, f64)| (used - mean_used - slope * (time - mean_time)).powi(2);
+    let error = (points.iter().map(off_the_line).sum::<f64>() / (count - 2.0) / below).sqrt();
+    Some(if slope.abs() > SIGNIFICANT * error { slope * 60.0 } else { 0.0 })
 }
 
 /// Where the samples since the last fall begin: what was freed at once, by a process that ended, says nothing about growth.
@@ -185,6 +195,17 @@ pub(super) mod tests {
         assert_eq!(analysis.cards[0].full_in.unwrap().as_secs() / 60, 9);
         assert_eq!(analysis.cards[1].full_in, None);
         assert_eq!(analysis.headroom.map(|(id, _)| id.index), Some(0));
+    }
+
+    /// Allocators that take and give memory all the time are no leak, however few samples there are.
+    #[test]
+    fn noise_is_no_growth() {
+        let mut watch = Watch::default();
+        for (second, blocks) in [3, 9, 1, 8, 11, 2, 10, 7, 12, 4, 6, 5, 9, 11, 3, 8].into_iter().enumerate() {
+            watch.absorb(sample(second as u64, vec![card(0, Bytes::gib(70) + Bytes::mib(blocks * 20), 50)]));
+            let analysis = Analysis::of(&watch, Duration::from_secs(60), None);
+            assert_eq!(analysis.cards[0].full_in, None, "after {second} s");
+        }
     }
 
     #[test]

@@ -49,6 +49,35 @@ pub fn clock(time: Duration) -> String {
     }
 }
 
+/// Year, month and day of the days since 1970-01-01, after H. Hinnant, "chrono-Compatible Low-Level Date Algorithms".
+const fn date(days: u64) -> (u64, u64, u64) {
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = year_of_era + era * 400 + if month <= 2 { 1 } else { 0 };
+    (year, month, day)
+}
+
+/// `20250131-235959`, in UTC, of seconds since 1970: for names of files.
+#[must_use]
+pub fn stamp(seconds: u64) -> String {
+    let (year, month, day) = date(seconds / 86_400);
+    let rest = seconds % 86_400;
+    format!("{year:04}{month:02}{day:02}-{:02}{:02}{:02}", rest / 3600, rest / 60 % 60, rest % 60)
+}
+
+/// `2025-01-31 23:59:59 UTC`, of seconds since 1970: for screens.
+#[must_use]
+pub fn moment(seconds: u64) -> String {
+    let (year, month, day) = date(seconds / 86_400);
+    let rest = seconds % 86_400;
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC", rest / 3600, rest / 60 % 60, rest % 60)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,5 +99,20 @@ mod tests {
         let short = [0, 119, 120, 7199, 7200, 200_000].map(|s| short_duration(Duration::from_secs(s)));
         assert_eq!(short, ["0 s", "119 s", "2 min", "119 min", "2 h", "2 d"]);
         assert_eq!([42, 723, 3723].map(|s| clock(Duration::from_secs(s))), ["0:42", "12:03", "1:02:03"]);
+    }
+
+    #[test]
+    fn moments_are_dates() {
+        for (seconds, name, words) in [
+            (0, "19700101-000000", "1970-01-01 00:00:00 UTC"),
+            (951_782_399, "20000228-235959", "2000-02-28 23:59:59 UTC"),
+            (951_782_400, "20000229-000000", "2000-02-29 00:00:00 UTC"),
+            (1_735_689_599, "20241231-235959", "2024-12-31 23:59:59 UTC"),
+            (4_102_444_800, "21000101-000000", "2100-01-01 00:00:00 UTC"),
+        ] {
+            assert_eq!((stamp(seconds).as_str(), moment(seconds).as_str()), (name, words));
+        }
+        // A header of any file is printed.
+        assert!(moment(u64::MAX / 1000).ends_with("UTC"));
     }
 }

@@ -18,7 +18,7 @@ mod usage;
 mod watch;
 
 pub use analysis::{Analysis, CardAnalysis};
-pub use duration::{ParseDurationError, clock, parse_duration, short_duration};
+pub use duration::{ParseDurationError, clock, moment, parse_duration, short_duration, stamp};
 pub use expectation::{Expectation, ExpectedCard, ExpectedPart, Part};
 pub use interval::{Interval, ParseIntervalError};
 pub use process::{ProcessRow, SortOrder, sort};

@@ -5,19 +5,19 @@ use crate::units::Bytes;
 
 use super::{CardId, CardUsage, OWN_NAME};
 
-/// One process on one card; a process on four cards has four rows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProcessRow {
+/// One process on one card, as it stands in a sample; a process on four cards has four rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProcessRow<'a> {
     /// Where it holds memory.
     pub card: CardId,
     /// Process id in the host's namespace.
     pub pid: u32,
     /// Owner.
-    pub user: Option<String>,
+    pub user: Option<&'a str>,
     /// Short name; `None` when the process is not visible from here.
-    pub name: Option<String>,
+    pub name: Option<&'a str>,
     /// Command line.
-    pub command: Option<String>,
+    pub command: Option<&'a str>,
     /// Memory it holds there.
     pub used: Reading<Bytes>,
     /// An engine's worker whose parent is gone.
@@ -26,16 +26,16 @@ pub struct ProcessRow {
     pub own: bool,
 }
 
-impl ProcessRow {
+impl<'a> ProcessRow<'a> {
     /// The processes of one card.
-    pub fn of(card: &CardUsage) -> impl Iterator<Item = Self> + '_ {
+    pub fn of(card: &'a CardUsage) -> impl Iterator<Item = Self> {
         let processes = card.processes.as_ref().known().map_or(&[][..], Vec::as_slice);
         processes.iter().map(|process| Self {
             card: card.id,
             pid: process.pid,
-            user: process.user.clone(),
-            name: process.name.clone(),
-            command: process.command.clone(),
+            user: process.user.as_deref(),
+            name: process.name.as_deref(),
+            command: process.command.as_deref(),
             used: process.used,
             orphan: process.orphan,
             own: process.name.as_deref() == Some(OWN_NAME),
@@ -45,7 +45,7 @@ impl ProcessRow {
     /// Whether user, name, command or number holds `wanted`, which is in lower case.
     #[must_use]
     pub fn contains(&self, wanted: &str) -> bool {
-        let texts = [&self.user, &self.name, &self.command];
+        let texts = [self.user, self.name, self.command];
         texts.into_iter().flatten().any(|text| text.to_lowercase().contains(wanted))
             || self.pid.to_string().contains(wanted)
     }
@@ -54,7 +54,7 @@ impl ProcessRow {
     /// (vLLM `VLLM::Worker_PP0_TP1`, SGLang `sglang::scheduler_TP1`).
     #[must_use]
     pub fn shard(&self) -> Option<String> {
-        let title = self.command.as_deref().or(self.name.as_deref())?.split(' ').next()?;
+        let title = self.command.or(self.name)?.split(' ').next()?;
         if !(title.starts_with("VLLM::") || title.starts_with("sglang::")) {
             return None;
         }
@@ -116,17 +116,17 @@ impl SortOrder {
 }
 
 /// Puts rows in order. Ties end at card and pid, so that equal rows do not swap places between samples.
-pub fn sort(rows: &mut [ProcessRow], order: SortOrder) {
-    rows.sort_by(|a, b| {
+pub fn sort(rows: &mut [ProcessRow<'_>], order: SortOrder) {
+    rows.sort_unstable_by(|a, b| {
         let memory = || b.used.known().cmp(&a.used.known());
         // Unknown owners and names go last.
-        let text = |a: &Option<String>, b: &Option<String>| (a.is_none(), a).cmp(&(b.is_none(), b));
+        let text = |a: Option<&str>, b: Option<&str>| (a.is_none(), a).cmp(&(b.is_none(), b));
         let first = match order {
             SortOrder::Memory => memory(),
             SortOrder::Card => a.card.cmp(&b.card).then_with(memory),
             SortOrder::Pid => a.pid.cmp(&b.pid),
-            SortOrder::User => text(&a.user, &b.user).then_with(memory),
-            SortOrder::Name => text(&a.name, &b.name).then_with(memory),
+            SortOrder::User => text(a.user, b.user).then_with(memory),
+            SortOrder::Name => text(a.name, b.name).then_with(memory),
         };
         first.then_with(|| a.key().cmp(&b.key()))
     });
@@ -136,12 +136,12 @@ pub fn sort(rows: &mut [ProcessRow], order: SortOrder) {
 mod tests {
     use super::*;
 
-    fn row(card: u32, pid: u32, user: Option<&str>, name: Option<&str>, gib: Option<u64>) -> ProcessRow {
+    fn row<'a>(card: u32, pid: u32, user: Option<&'a str>, name: Option<&'a str>, gib: Option<u64>) -> ProcessRow<'a> {
         ProcessRow {
             card: CardId { index: card, instance: None },
             pid,
-            user: user.map(str::to_owned),
-            name: name.map(str::to_owned),
+            user,
+            name,
             command: None,
             used: gib.map_or(Reading::Unsupported, |gib| Reading::Known(Bytes::gib(gib))),
             orphan: false,
@@ -165,7 +165,7 @@ mod tests {
             (SortOrder::Name, [40, 30, 20, 10]),
         ];
         for (order, pids) in cases {
-            let mut sorted = rows.clone();
+            let mut sorted = rows;
             sort(&mut sorted, order);
             assert_eq!(sorted.each_ref().map(|r| r.pid), pids, "{order:?}");
         }
@@ -173,8 +173,7 @@ mod tests {
 
     #[test]
     fn workers_say_which_shard_they_hold() {
-        let shard =
-            |command: &str| ProcessRow { command: Some(command.to_owned()), ..row(0, 1, None, None, None) }.shard();
+        let shard = |command| ProcessRow { command: Some(command), ..row(0, 1, None, None, None) }.shard();
         assert_eq!(shard("VLLM::Worker_TP3").as_deref(), Some("TP3"));
         assert_eq!(shard("VLLM::Worker_PP1_TP0").as_deref(), Some("PP1 TP0"));
         assert_eq!(shard("sglang::scheduler_DP0_TP2 --x").as_deref(), Some("DP0 TP2"));

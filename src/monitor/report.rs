@@ -40,6 +40,17 @@ fn card(usage: &CardUsage) -> TopCard {
     let (utilization_percent, utilization_percent_reason) = split(usage.utilization_percent);
     let (temperature_celsius, temperature_celsius_reason) = split(usage.temperature_celsius);
     let (power_milliwatts, power_milliwatts_reason) = split(usage.power_milliwatts);
+    let vitals = usage.vitals;
+    let (sm_clock_mhz, sm_clock_mhz_reason) = split(vitals.sm_clock_mhz);
+    let (memory_clock_mhz, memory_clock_mhz_reason) = split(vitals.memory_clock_mhz);
+    let (power_limit_milliwatts, power_limit_milliwatts_reason) = split(vitals.power_limit_milliwatts);
+    let (uncorrected_errors, uncorrected_errors_reason) = split(vitals.uncorrected_errors);
+    let (pcie_sent_bytes_per_second, pcie_sent_bytes_per_second_reason) = split(vitals.pcie_sent_per_second);
+    let (pcie_received_bytes_per_second, pcie_received_bytes_per_second_reason) =
+        split(vitals.pcie_received_per_second);
+    let (nvlink_sent_bytes_per_second, nvlink_sent_bytes_per_second_reason) = split(vitals.nvlink_sent_per_second);
+    let (nvlink_received_bytes_per_second, nvlink_received_bytes_per_second_reason) =
+        split(vitals.nvlink_received_per_second);
     TopCard {
         card: usage.id.to_string(),
         lost: usage.lost,
@@ -55,6 +66,22 @@ fn card(usage: &CardUsage) -> TopCard {
         temperature_celsius_reason,
         power_milliwatts,
         power_milliwatts_reason,
+        sm_clock_mhz,
+        sm_clock_mhz_reason,
+        memory_clock_mhz,
+        memory_clock_mhz_reason,
+        power_limit_milliwatts,
+        power_limit_milliwatts_reason,
+        uncorrected_errors,
+        uncorrected_errors_reason,
+        pcie_sent_bytes_per_second,
+        pcie_sent_bytes_per_second_reason,
+        pcie_received_bytes_per_second,
+        pcie_received_bytes_per_second_reason,
+        nvlink_sent_bytes_per_second,
+        nvlink_sent_bytes_per_second_reason,
+        nvlink_received_bytes_per_second,
+        nvlink_received_bytes_per_second_reason,
         processes_reason: usage.processes.as_ref().told().err(),
     }
 }
@@ -79,7 +106,7 @@ fn memory(memory: MemoryUse) -> TopMemory {
     }
 }
 
-fn process(row: ProcessRow) -> TopProcess {
+fn process(row: ProcessRow<'_>) -> TopProcess {
     let unseen = |absent: bool| absent.then_some("not visible from here");
     let (used_bytes, used_bytes_reason) = split(row.used);
     TopProcess {
@@ -88,11 +115,11 @@ fn process(row: ProcessRow) -> TopProcess {
         used_bytes,
         used_bytes_reason,
         name_reason: unseen(row.name.is_none()),
-        name: row.name,
+        name: row.name.map(str::to_owned),
         command_reason: unseen(row.command.is_none()),
-        command: row.command,
+        command: row.command.map(str::to_owned),
         user_reason: unseen(row.user.is_none()),
-        user: row.user,
+        user: row.user.map(str::to_owned),
         orphan: row.orphan,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::hardware::{CardState, MemoryState, MigInstance, ProcessState, Reading, Snapshot, Vitals};
+use crate::hardware::{CardState, MemoryState, MigInstance, MigMode, ProcessState, Reading, Snapshot, Vitals};
 use crate::units::Bytes;
 
 /// Name of the processes whose memory counts as this tool's own shards.
@@ -116,29 +116,40 @@ fn sum(processes: Reading<&[ProcessState]>, belongs: impl Fn(&ProcessState) -> b
 /// The cards of a snapshot in order, each followed by its MIG instances.
 #[must_use]
 pub fn usages(snapshot: &Snapshot) -> Vec<CardUsage> {
-    snapshot.cards.iter().flat_map(|card| std::iter::once(whole(card)).chain(instances(card))).collect()
+    usages_of(snapshot.clone())
 }
 
-fn whole(card: &CardState) -> CardUsage {
+/// The same of a snapshot that is not needed any more: its lists of processes are moved.
+pub(super) fn usages_of(snapshot: Snapshot) -> Vec<CardUsage> {
+    let mut all = Vec::with_capacity(snapshot.cards.len());
+    for card in snapshot.cards {
+        let instances: Vec<CardUsage> = instances(&card).collect();
+        all.push(whole(card));
+        all.extend(instances);
+    }
+    all
+}
+
+fn whole(card: CardState) -> CardUsage {
     let known = |reading: &Reading<String>| reading.as_ref().known().cloned();
-    let key = known(&card.uuid).or_else(|| known(&card.pci_bus_id));
-    let instances = card.mig_instances().unwrap_or_default();
-    let listed = card.processes.as_ref().map(|all| {
-        let elsewhere = |p: &&ProcessState| instances.iter().any(|i| runs_on(p, i));
-        all.iter().filter(|p| !elsewhere(p)).cloned().collect::<Vec<_>>()
-    });
+    let lost = card.is_lost();
+    let memory = card.memory.as_ref().map(|m| MemoryUse::new(m, card.processes.as_ref().map(Vec::as_slice)));
+    let mut processes = card.processes;
+    if let (Reading::Known(all), Reading::Known(MigMode::Enabled(instances))) = (&mut processes, &card.mig) {
+        all.retain(|process| !instances.iter().any(|instance| runs_on(process, instance)));
+    }
     CardUsage {
         id: CardId { index: card.index, instance: None },
-        key,
-        lost: card.is_lost(),
-        uuid: card.uuid.clone(),
-        name: card.name.clone(),
-        memory: card.memory.as_ref().map(|m| MemoryUse::new(m, card.processes.as_ref().map(Vec::as_slice))),
+        key: known(&card.uuid).or_else(|| known(&card.pci_bus_id)),
+        lost,
+        uuid: card.uuid,
+        name: card.name,
+        memory,
         utilization_percent: card.utilization_percent,
         temperature_celsius: card.temperature_celsius,
         power_milliwatts: card.power_milliwatts,
         vitals: card.vitals,
-        processes: listed,
+        processes,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{CardUsage, Interval, Point, ProcessRow, Sample, Trace, usages};
+use super::{CardUsage, Interval, Point, ProcessRow, Sample, Trace, usage::usages_of};
 
 /// The cards as last seen, each with its history.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -59,6 +59,14 @@ impl WatchedCard {
         matches!(self.presence, Presence::Present)
     }
 
+    /// A card that was not seen before.
+    fn new(usage: CardUsage, at: Duration) -> Self {
+        let presence = if usage.lost { Presence::Lost } else { Presence::Present };
+        let mut card = Self { usage, trace: Trace::default(), seen: at, presence };
+        card.remember(at);
+        card
+    }
+
     /// Takes in what the card says now.
     fn follow(self, usage: CardUsage, at: Duration) -> Self {
         let mut next = if usage.lost {
@@ -67,15 +75,20 @@ impl WatchedCard {
         } else {
             Self { usage, trace: self.trace, seen: at, presence: Presence::Present }
         };
-        next.trace.push(match next.presence {
+        next.remember(at);
+        next
+    }
+
+    /// Adds the moment to the history.
+    fn remember(&mut self, at: Duration) {
+        self.trace.push(match self.presence {
             Presence::Present => Point {
                 at,
-                used: next.usage.memory.known().map(|memory| memory.used),
-                utilization: next.usage.utilization_percent.known(),
+                used: self.usage.memory.known().map(|memory| memory.used),
+                utilization: self.usage.utilization_percent.known(),
             },
             Presence::Lost | Presence::Gone => Point { at, used: None, utilization: None },
         });
-        next
     }
 }
 
@@ -102,20 +115,17 @@ impl Watch {
         self.cuda_version = snapshot.cuda_version.as_ref().known().cloned().or(self.cuda_version.take());
 
         let mut before = std::mem::take(&mut self.cards);
-        for usage in usages(&snapshot) {
+        for usage in usages_of(snapshot) {
             // A card whose identity cannot be read (lost, mostly) is taken for the one that had its index.
             let same = |card: &WatchedCard| match &usage.key {
                 Some(key) => card.usage.key.as_ref() == Some(key),
                 None => card.usage.id == usage.id,
             };
             let known = before.iter().position(same).map(|place| before.remove(place));
-            let card = known.unwrap_or_else(|| WatchedCard {
-                usage: usage.clone(),
-                trace: Trace::default(),
-                seen: sample.at,
-                presence: Presence::Present,
+            self.cards.push(match known {
+                Some(card) => card.follow(usage, sample.at),
+                None => WatchedCard::new(usage, sample.at),
             });
-            self.cards.push(card.follow(usage, sample.at));
         }
         // What is left was there before and is not now.
         before.sort_by_key(|card| std::cmp::Reverse(card.seen));
@@ -129,9 +139,8 @@ impl Watch {
     }
 
     /// The processes of the cards that are present, in no order.
-    #[must_use]
-    pub fn processes(&self) -> Vec<ProcessRow> {
-        self.cards.iter().filter(|card| card.is_present()).flat_map(|card| ProcessRow::of(&card.usage)).collect()
+    pub fn processes(&self) -> impl Iterator<Item = ProcessRow<'_>> {
+        self.cards.iter().filter(|card| card.is_present()).flat_map(|card| ProcessRow::of(&card.usage))
     }
 
     /// How old the figures are at `now`, when they are older than the interval explains: three samples missed, and at least two seconds,
@@ -139,7 +148,17 @@ impl Watch {
     #[must_use]
     pub fn stale_for(&self, now: Duration, interval: Interval) -> Option<Duration> {
         let age = now.saturating_sub(self.last_answer?);
-        (age > (interval.time() * 3).max(Duration::from_secs(2))).then_some(age)
+        (age > Self::patience(interval)).then_some(age)
+    }
+
+    /// How long from `now` the figures count as fresh without another answer; `None` before the first.
+    #[must_use]
+    pub fn fresh_for(&self, now: Duration, interval: Interval) -> Option<Duration> {
+        Some((self.last_answer? + Self::patience(interval)).saturating_sub(now))
+    }
+
+    fn patience(interval: Interval) -> Duration {
+        (interval.time() * 3).max(Duration::from_secs(2))
     }
 }
 

@@ -4,6 +4,7 @@ use nvml_wrapper::enum_wrappers::device::{Clock, EccCounter, MemoryError, PcieUt
 use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::{Device, Nvml};
 
+use super::facts::{CardFacts, Facts};
 use super::owners::ProcessTable;
 use super::readings::{absent, reading};
 use super::{Wanted, mig, processes, unwrapped};
@@ -11,24 +12,23 @@ use crate::hardware::{CardState, MemoryState, PcieLink, Reading, Vitals};
 use crate::units::Bytes;
 
 /// All readings of the card at `index`; a card that cannot even be opened keeps its place, each reading with the reason.
-pub(super) fn read(nvml: &Nvml, table: &impl ProcessTable, index: u32, wanted: Wanted) -> CardState {
+pub(super) fn read(nvml: &Nvml, table: &impl ProcessTable, facts: &mut Facts, index: u32, wanted: Wanted) -> CardState {
     let device = match nvml.device_by_index(index) {
         Ok(device) => device,
         Err(error) => return CardState::unreadable(index, absent(&error)),
     };
-    let mig = mig::read(&device);
-    let processes = if wanted.processes { processes::read(&device, &mig, table) } else { Reading::NotRead };
+    let uuid = reading(device.uuid());
+    let facts = facts.of(&uuid);
+    let mig = if facts.mig_unsupported { Reading::Unsupported } else { mig::read(&device) };
+    facts.mig_unsupported = matches!(mig, Reading::Unsupported);
+    let processes =
+        if wanted.processes { processes::read(&device, &mig, table, &mut facts.processes) } else { Reading::NotRead };
     CardState {
         index,
-        uuid: reading(device.uuid()),
-        name: reading(device.name()),
-        pci_bus_id: reading(device.pci_info()).map(|pci| pci.bus_id),
-        compute_capability: reading(device.cuda_compute_capability()).and_then(|c| {
-            match (u32::try_from(c.major), u32::try_from(c.minor)) {
-                (Ok(major), Ok(minor)) => Reading::Known((major, minor)),
-                _ => Reading::Failed,
-            }
-        }),
+        uuid,
+        name: facts.name.get(|| reading(device.name())),
+        pci_bus_id: facts.pci_bus_id.get(|| reading(device.pci_info()).map(|pci| pci.bus_id)),
+        compute_capability: facts.compute_capability(&device),
         memory: memory(&device),
         processes,
         mig,
@@ -36,17 +36,20 @@ pub(super) fn read(nvml: &Nvml, table: &impl ProcessTable, index: u32, wanted: W
         temperature_celsius: reading(device.temperature(TemperatureSensor::Gpu)),
         power_milliwatts: reading(device.power_usage()),
         utilization_percent: reading(device.utilization_rates()).map(|rates| rates.gpu),
-        vitals: vitals(&device, wanted),
+        vitals: vitals(&device, facts, wanted),
     }
 }
 
-fn vitals(device: &Device<'_>, wanted: Wanted) -> Vitals {
+fn vitals(device: &Device<'_>, facts: &mut CardFacts, wanted: Wanted) -> Vitals {
     let mut vitals = Vitals::default();
     if wanted.vitals {
         vitals.sm_clock_mhz = reading(device.clock_info(Clock::SM));
         vitals.memory_clock_mhz = reading(device.clock_info(Clock::Memory));
         vitals.power_limit_milliwatts = reading(device.enforced_power_limit());
         vitals.uncorrected_errors = reading(device.total_ecc_errors(MemoryError::Uncorrected, EccCounter::Volatile));
+        let nvlink = facts.nvlink.read(device);
+        vitals.nvlink_sent_per_second = nvlink.sent;
+        vitals.nvlink_received_per_second = nvlink.received;
     }
     if wanted.traffic {
         // The driver counts in units of 1000 bytes.

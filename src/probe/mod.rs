@@ -13,7 +13,9 @@
 mod card;
 mod error;
 mod events;
+mod facts;
 mod mig;
+mod nvlink;
 mod nvml;
 mod owners;
 mod peers;
@@ -49,7 +51,7 @@ pub struct Wanted {
     pub pcie: bool,
     /// NVLink, peer access and topology of each pair: the number of calls grows with the square of the cards.
     pub peers: bool,
-    /// Clocks, power limit and memory errors.
+    /// Clocks, power limit, memory errors, and bytes over NVLink on cards that have it.
     pub vitals: bool,
     /// Bytes over PCIe: the driver measures each direction of each card for 20 ms.
     pub traffic: bool,

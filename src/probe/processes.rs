@@ -9,9 +9,17 @@ use nvml_wrapper::struct_wrappers::device::ProcessInfo;
 
 use super::owners::ProcessTable;
 use super::readings::absent;
+use super::unwrapped::{Work, running};
 use super::{mig, workers};
-use crate::hardware::{MigMode, ProcessState, Reading};
+use crate::hardware::{CardState, MigMode, ProcessState, Reading};
 use crate::units::Bytes;
+
+/// How many processes the lists of a card held when they were last asked: the next list is fetched in one call, not counted first.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Lengths {
+    compute: usize,
+    graphics: usize,
+}
 
 /// Compute and graphics processes of a card, each once, largest first.
 ///
@@ -20,12 +28,13 @@ pub(super) fn read(
     device: &Device<'_>,
     mig_mode: &Reading<MigMode>,
     table: &impl ProcessTable,
+    lengths: &mut Lengths,
 ) -> Reading<Vec<ProcessState>> {
-    let mut answers = lists(device);
+    let mut answers = Vec::from(lists(device, lengths));
     if matches!(mig_mode, Reading::Known(MigMode::Enabled(_)))
         && let Ok(instances) = mig::devices(device)
     {
-        answers.extend(instances.iter().flat_map(|(_, instance)| lists(instance)));
+        answers.extend(instances.iter().flat_map(|(_, instance)| lists(instance, &mut Lengths::default())));
     }
     merge(answers).map(|entries| named(entries, table))
 }
@@ -33,14 +42,18 @@ pub(super) fn read(
 type Answer = Result<Vec<ProcessInfo>, NvmlError>;
 
 /// The newest form of each call that this driver knows; drivers before branch 510 know the second.
-fn lists(device: &Device<'_>) -> Vec<Answer> {
-    let either = |newest: Answer, older: &dyn Fn() -> Answer| match newest {
-        Err(NvmlError::FailedToLoadSymbol(_) | NvmlError::FunctionNotFound) => older(),
-        answer => answer,
+fn lists(device: &Device<'_>, lengths: &mut Lengths) -> [Answer; 2] {
+    let ask = |work, length: &mut usize, older: &dyn Fn() -> Answer| {
+        let answer = match running(device, work, *length) {
+            Err(NvmlError::FailedToLoadSymbol(_) | NvmlError::FunctionNotFound) => older(),
+            answer => answer,
+        };
+        *length = answer.as_ref().map_or(0, Vec::len);
+        answer
     };
-    vec![
-        either(device.running_compute_processes(), &|| device.running_compute_processes_v2()),
-        either(device.running_graphics_processes(), &|| device.running_graphics_processes_v2()),
+    [
+        ask(Work::Compute, &mut lengths.compute, &|| device.running_compute_processes_v2()),
+        ask(Work::Graphics, &mut lengths.graphics, &|| device.running_graphics_processes_v2()),
     ]
 }
 
@@ -49,7 +62,7 @@ type Entries = BTreeMap<(u32, Option<u32>), Reading<Bytes>>;
 
 /// One list of several: a process with a compute and a graphics context stands in both, each time with all its memory. Lists that
 /// cannot be had are left out as long as one can; otherwise the first refusal is the answer.
-fn merge(answers: Vec<Answer>) -> Reading<Entries> {
+fn merge(answers: impl IntoIterator<Item = Answer>) -> Reading<Entries> {
     let mut entries = Entries::new();
     let mut refusal = None;
     let mut answered = false;
@@ -85,11 +98,12 @@ fn named(entries: Entries, table: &impl ProcessTable) -> Vec<ProcessState> {
         .map(|((pid, gpu_instance), used)| {
             let process = table.look_up(pid);
             let orphan = process.as_ref().is_some_and(|process| workers::is_orphan(process, table));
-            let (name, command, user) = process.map_or((None, None, None), |p| (Some(p.name), p.command, p.user));
+            let (name, command, user) =
+                process.map_or((None, None, None), |p| (Some(p.name.clone()), p.command.clone(), p.user.clone()));
             ProcessState { pid, used, name, command, user, orphan, gpu_instance }
         })
         .collect();
-    processes.sort_by_key(|p| (std::cmp::Reverse(p.used.known()), p.pid));
+    processes.sort_by_key(CardState::process_order);
     processes
 }
 

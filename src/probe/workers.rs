@@ -4,6 +4,8 @@
 //! until someone ends them. The system hands such a process to a new parent, which is how they are told: a worker is a child of its
 //! engine, of another worker, or of nobody.
 
+use std::sync::Arc;
+
 use super::owners::{Process, ProcessTable};
 
 /// How a worker's command line is told.
@@ -61,8 +63,8 @@ const FIRST: u32 = 1;
 const GENERATIONS: u32 = 16;
 
 /// Whether `process` is an engine's worker and the engine is gone. What cannot be seen is not accused.
-pub(super) fn is_orphan(process: &Process, table: &impl ProcessTable) -> bool {
-    let mut worker = process.clone();
+pub(super) fn is_orphan(process: &Arc<Process>, table: &impl ProcessTable) -> bool {
+    let mut worker = Arc::clone(process);
     for _ in 0..GENERATIONS {
         if !is_worker(&worker) {
             return false;
@@ -111,10 +113,10 @@ mod tests {
 
     use super::*;
 
-    struct Table(BTreeMap<u32, Process>);
+    struct Table(BTreeMap<u32, Arc<Process>>);
 
     impl ProcessTable for Table {
-        fn look_up(&self, pid: u32) -> Option<Process> {
+        fn look_up(&self, pid: u32) -> Option<Arc<Process>> {
             self.0.get(&pid).cloned()
         }
     }
@@ -126,7 +128,7 @@ mod tests {
             let program = command.split_whitespace().next().unwrap().rsplit('/').next().unwrap();
             let name = program.chars().take(15).collect();
             let ended = text.starts_with('*');
-            (pid, Process { name, command: Some(command.to_owned()), user: None, parent, ended })
+            (pid, Arc::new(Process { name, command: Some(command.to_owned()), user: None, parent, ended }))
         };
         let table = Table(processes.iter().map(entry).collect());
         table.0.iter().filter(|(_, process)| is_orphan(process, &table)).map(|(pid, _)| *pid).collect()

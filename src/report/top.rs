@@ -76,6 +76,46 @@ pub struct TopCard {
     /// Why `power_milliwatts` is absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub power_milliwatts_reason: Option<Absence>,
+    /// Clock of the multiprocessors in MHz.
+    pub sm_clock_mhz: Option<u32>,
+    /// Why `sm_clock_mhz` is absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sm_clock_mhz_reason: Option<Absence>,
+    /// Clock of the memory in MHz.
+    pub memory_clock_mhz: Option<u32>,
+    /// Why `memory_clock_mhz` is absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_clock_mhz_reason: Option<Absence>,
+    /// Power that the card may draw, in milliwatts.
+    pub power_limit_milliwatts: Option<u32>,
+    /// Why `power_limit_milliwatts` is absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub power_limit_milliwatts_reason: Option<Absence>,
+    /// Memory errors that could not be corrected since the driver was loaded.
+    pub uncorrected_errors: Option<u64>,
+    /// Why `uncorrected_errors` is absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uncorrected_errors_reason: Option<Absence>,
+    /// Bytes a second from the card over PCIe (`--traffic`).
+    pub pcie_sent_bytes_per_second: Option<Bytes>,
+    /// Why `pcie_sent_bytes_per_second` is absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pcie_sent_bytes_per_second_reason: Option<Absence>,
+    /// Bytes a second to the card over PCIe (`--traffic`).
+    pub pcie_received_bytes_per_second: Option<Bytes>,
+    /// Why `pcie_received_bytes_per_second` is absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pcie_received_bytes_per_second_reason: Option<Absence>,
+    /// Payload bytes a second from the card over all its NVLink connections (`--traffic`).
+    pub nvlink_sent_bytes_per_second: Option<Bytes>,
+    /// Why `nvlink_sent_bytes_per_second` is absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nvlink_sent_bytes_per_second_reason: Option<Absence>,
+    /// Payload bytes a second to the card over all its NVLink connections (`--traffic`).
+    pub nvlink_received_bytes_per_second: Option<Bytes>,
+    /// Why `nvlink_received_bytes_per_second` is absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nvlink_received_bytes_per_second_reason: Option<Absence>,
     /// Why none of its processes are in the list; absent when they are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub processes_reason: Option<Absence>,

@@ -79,7 +79,7 @@ impl Layout {
             View::Timeline | View::Plan => return parts(room, 0),
         }
 
-        let processes = state.shown().processes().len();
+        let processes = state.shown().processes().count();
         let wanted = LIST_HEAD.saturating_add(u16::try_from(processes.max(1)).unwrap_or(u16::MAX));
         // A long list gets a third of the room, a short one no more than it needs. When that would hide a card, the list gives way, down
         // to a few rows.

@@ -12,7 +12,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
-use super::session::{Next, Session};
+use super::session::{After, Session};
 use super::{Action, Size, State, Terminal, Theme, draw::draw, update};
 use crate::monitor::alarm::Rule;
 use crate::monitor::recording::Replay;
@@ -94,33 +94,54 @@ pub fn run(source: Source, options: Options) -> io::Result<Ended> {
     state.window = options.window;
     state.expectation.clone_from(&options.expectation);
     state.may_kill = options.may_kill;
-    let replayed = matches!(source, Source::Recording { .. });
     let mut session = Session::start(source, &options, &mut state, &sink)?;
-    let mut first = if replayed { None } else { messages.recv_timeout(FIRST_SAMPLE).ok() };
 
+    // All of this goes on while the driver is asked for the first time.
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     let closing = signals.handle();
     let mut terminal = Terminal::open()?;
+    state.size = terminal.size().unwrap_or(USUAL);
     listen_to_input(sink.clone())?;
+    let to_loop = sink.clone();
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for signal in signals.forever() {
-            let _ = sink.send(Message::Signal(signal));
+            let _ = to_loop.send(Message::Signal(signal));
         }
     })?;
-
-    state.size = terminal.size().unwrap_or(USUAL);
-    let mut paint_first = replayed;
+    let first = if session.is_replay() { None } else { messages.recv_timeout(FIRST_SAMPLE).ok() };
+    if let Some(message) = first
+        && let Next::End(ended) = apply(message, &messages, &mut session, &mut state, &mut terminal)?
+    {
+        closing.close();
+        return Ok(ended);
+    }
+    terminal.draw(|frame| draw(&state, &options.theme, frame))?;
+    session.listen_to_driver(&sink)?;
     let ended = loop {
-        if std::mem::take(&mut paint_first) {
-            terminal.draw(|frame| draw(&state, &options.theme, frame))?;
+        let woken = match messages.recv_timeout(session.patience(&state)) {
+            Ok(message) => apply(message, &messages, &mut session, &mut state, &mut terminal)?,
+            Err(RecvTimeoutError::Timeout) => {
+                session.tick(&mut state);
+                Next::Paint
+            }
+            Err(RecvTimeoutError::Disconnected) => return Err(io::Error::other("no thread is left to listen to")),
+        };
+        match woken {
+            Next::Nothing => {}
+            Next::Paint => terminal.draw(|frame| draw(&state, &options.theme, frame))?,
+            Next::End(ended) => break ended,
         }
-        if let Some(ended) = next(&messages, first.take(), &mut session, &mut state, &mut terminal)? {
-            break ended;
-        }
-        terminal.draw(|frame| draw(&state, &options.theme, frame))?;
     };
     closing.close();
     Ok(ended)
+}
+
+/// What is to be done after a message.
+enum Next {
+    /// The screen is as it was.
+    Nothing,
+    Paint,
+    End(Ended),
 }
 
 /// The thread ends with the process: a read from the terminal cannot be called off.
@@ -139,39 +160,46 @@ fn listen_to_input(sink: Sender<Message>) -> io::Result<()> {
         .map(|_| ())
 }
 
-/// Waits until something happens and applies it, together with all that happened meanwhile: a held key must not queue up frames.
-fn next(
+/// Applies a message, together with all that happened meanwhile: a held key must not queue up frames.
+fn apply(
+    message: Message,
     messages: &Receiver<Message>,
-    first: Option<Message>,
     session: &mut Session,
     state: &mut State,
     terminal: &mut Terminal,
-) -> io::Result<Option<Ended>> {
-    let mut waiting = match first {
-        Some(message) => Some(message),
-        None => match messages.recv_timeout(session.patience(state)) {
-            Ok(message) => Some(message),
-            Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => return Err(io::Error::other("no thread is left to listen to")),
-        },
-    };
+) -> io::Result<Next> {
     session.tick(state);
+    let mut next = Next::Nothing;
+    let mut waiting = Some(message);
     while let Some(message) = waiting {
         let effect = match message {
-            Message::Input(event) => Action::in_mode(&event, state.mode()).and_then(|action| update(state, action)),
+            Message::Input(event) => match Action::in_mode(&event, state.mode()) {
+                Some(action) => update(state, action),
+                // A key that means nothing changes nothing.
+                None => {
+                    waiting = messages.try_recv().ok();
+                    continue;
+                }
+            },
             Message::NoInput(error) => return Err(error),
             Message::Sample(sample) => session.sample(sample, state),
-            Message::CardError(error) => error.and_then(|error| session.card_error(error, state)),
-            Message::Signal(signal) => return Ok(Some(Ended::Signal(signal))),
+            Message::CardError(Some(error)) => session.card_error(error, state),
+            // The thread only asks whether anybody listens.
+            Message::CardError(None) => {
+                waiting = messages.try_recv().ok();
+                continue;
+            }
+            Message::Signal(signal) => return Ok(Next::End(Ended::Signal(signal))),
         };
+        next = Next::Paint;
         if let Some(effect) = effect {
             match session.carry_out(effect, state, terminal)? {
-                Next::GoOn => {}
-                Next::Quit => return Ok(Some(Ended::Quit)),
-                Next::Suspend => terminal.lend(|| emulate_default_handler(SIGTSTP))?,
+                After::GoOn => {}
+                After::Quit => return Ok(Next::End(Ended::Quit)),
+                After::Suspend => terminal.lend(|| emulate_default_handler(SIGTSTP))?,
             }
         }
         waiting = messages.try_recv().ok();
     }
-    Ok(None)
+    Ok(next)
 }

@@ -13,7 +13,7 @@ use super::run::{Message, Options, Source};
 use super::{Action, Effect, Playback, RecordingNote, State, Terminal, update};
 use crate::monitor::alarm::{CardEvent, CardEventKind};
 use crate::monitor::recording::{Header, Recorder};
-use crate::monitor::{Sample, Sampler};
+use crate::monitor::{Sample, Sampler, stamp};
 use crate::probe::{CardError, wait_for_errors};
 
 /// Where samples come from.
@@ -27,10 +27,12 @@ pub(super) struct Session {
     feed: Feed,
     recorder: Option<Recorder>,
     header: Header,
+    /// Whether the driver's own reports are wanted.
+    events: bool,
 }
 
 /// What the loop does after an effect.
-pub(super) enum Next {
+pub(super) enum After {
     GoOn,
     Quit,
     Suspend,
@@ -40,12 +42,10 @@ impl Session {
     /// Starts sampling, or a replay.
     pub fn start(source: Source, options: &Options, state: &mut State, sink: &Sender<Message>) -> io::Result<Self> {
         let header = Header::now(&options.source, options.expectation.as_deref().cloned());
+        let mut wants_events = false;
         let feed = match source {
             Source::Cards { probe, events } => {
-                if events {
-                    let sink = sink.clone();
-                    wait_for_errors(move |error| sink.send(Message::CardError(error)).is_ok())?;
-                }
+                wants_events = events;
                 Feed::Cards(Sampler::start(probe, options.interval, sink.clone(), Message::Sample)?)
             }
             Source::Recording { replay, speed } => {
@@ -56,7 +56,7 @@ impl Session {
                 }
             }
         };
-        let mut session = Self { feed, recorder: None, header };
+        let mut session = Self { feed, recorder: None, header, events: wants_events };
         if let Some(path) = &options.record {
             session.recorder = Some(Recorder::create(path, &session.header)?);
             session.note(state);
@@ -64,13 +64,27 @@ impl Session {
         Ok(session)
     }
 
-    /// How long the loop may sleep when nothing happens.
+    /// Whether a recording is shown.
+    pub const fn is_replay(&self) -> bool {
+        matches!(self.feed, Feed::Recording(_))
+    }
+
+    /// Waits for the driver's own reports too. It is asked for them over a connection of its own, which takes time to open and can wait
+    /// until the first frame stands.
+    pub fn listen_to_driver(&self, sink: &Sender<Message>) -> io::Result<()> {
+        if !self.events {
+            return Ok(());
+        }
+        let sink = sink.clone();
+        wait_for_errors(move |error| sink.send(Message::CardError(error)).is_ok())
+    }
+
+    /// How long the screen stays as it is when nothing happens.
     pub fn patience(&self, state: &State) -> Duration {
-        const STILL: Duration = Duration::from_secs(1);
         const MOVING: Duration = Duration::from_millis(100);
         match (&self.feed, &state.playback) {
             (Feed::Recording(_), Some(playback)) if playback.playing => MOVING,
-            _ => STILL,
+            _ => state.lasts(),
         }
     }
 
@@ -100,10 +114,10 @@ impl Session {
     }
 
     /// Carries out an effect.
-    pub fn carry_out(&mut self, effect: Effect, state: &mut State, terminal: &mut Terminal) -> io::Result<Next> {
+    pub fn carry_out(&mut self, effect: Effect, state: &mut State, terminal: &mut Terminal) -> io::Result<After> {
         match effect {
-            Effect::Quit => return Ok(Next::Quit),
-            Effect::Suspend => return Ok(Next::Suspend),
+            Effect::Quit => return Ok(After::Quit),
+            Effect::Suspend => return Ok(After::Suspend),
             Effect::Repaint => terminal.clear()?,
             Effect::SetInterval(interval) => {
                 if let Feed::Cards(sampler) = &self.feed {
@@ -126,7 +140,7 @@ impl Session {
                 }
             }
         }
-        Ok(Next::GoOn)
+        Ok(After::GoOn)
     }
 
     fn toggle_recording(&mut self, state: &mut State) {
@@ -177,36 +191,9 @@ fn kill(pid: u32) -> String {
     }
 }
 
-/// `20250131-235959` in UTC, of seconds since 1970. Days to a date after H. Hinnant, "chrono-Compatible Low-Level Date Algorithms".
-fn stamp(seconds: u64) -> String {
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    format!("{year:04}{month:02}{day:02}-{:02}{:02}{:02}", rest / 3600, rest / 60 % 60, rest % 60)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn stamps_are_dates() {
-        for (seconds, expected) in [
-            (0, "19700101-000000"),
-            (951_782_399, "20000228-235959"),
-            (951_782_400, "20000229-000000"),
-            (1_735_689_599, "20241231-235959"),
-            (4_102_444_800, "21000101-000000"),
-        ] {
-            assert_eq!(stamp(seconds), expected);
-        }
-    }
 
     #[test]
     fn some_processes_are_never_ended() {

@@ -201,8 +201,8 @@ impl State {
 
     /// The processes in the order of the list: those of the screen's card, those that the filter leaves.
     #[must_use]
-    pub fn processes(&self) -> Vec<ProcessRow> {
-        let mut rows = self.shown().processes();
+    pub fn processes(&self) -> Vec<ProcessRow<'_>> {
+        let mut rows: Vec<_> = self.shown().processes().collect();
         if self.view == View::Card {
             let card = self.shown().cards.get(self.card).map(|card| card.usage.id);
             rows.retain(|row| Some(row.card) == card);
@@ -223,6 +223,27 @@ impl State {
             return None;
         }
         self.live.stale_for(self.now, self.interval)
+    }
+
+    /// How long all that is shown stays true when nothing happens: until figures are stale, and then as long as their age is told in
+    /// whole seconds; until a message is no news any more.
+    #[must_use]
+    pub fn lasts(&self) -> Duration {
+        const AGE: Duration = Duration::from_secs(1);
+        const LONG: Duration = Duration::from_secs(3600);
+        let message = match &self.message {
+            Some((_, at)) if self.fresh_message().is_some() => (*at + Self::MESSAGE).saturating_sub(self.now),
+            _ => LONG,
+        };
+        let figures = if self.frozen.is_some() || self.playback.is_some() {
+            LONG
+        } else if self.trouble().is_some() {
+            AGE
+        } else {
+            self.live.fresh_for(self.now, self.interval).unwrap_or(AGE)
+        };
+        // A moment later, so that it is over by then.
+        figures.min(message) + Duration::from_millis(1)
     }
 
     /// One sentence when the figures cannot be trusted; `None` when they can.

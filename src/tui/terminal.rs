@@ -1,6 +1,6 @@
 //! The terminal while a screen is open, and its return to what it was, whatever happens.
 
-use std::io::{self, Stdout, Write, stdout};
+use std::io::{self, BufWriter, Stdout, Write, stdout};
 use std::panic;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,7 +25,16 @@ static HOOK: Once = Once::new();
 /// The alternate screen of the terminal in raw mode. Dropping it gives the terminal back; so does a panic on any thread, before its
 /// message is printed.
 pub struct Terminal {
-    inner: ratatui::Terminal<CrosstermBackend<Stdout>>,
+    inner: ratatui::Terminal<Backend>,
+}
+
+/// Each frame is written at once: a terminal that is shown half a frame flickers.
+type Backend = CrosstermBackend<BufWriter<Stdout>>;
+
+fn backend() -> Backend {
+    /// A whole frame of the usual size; larger ones are written in few pieces.
+    const FRAME: usize = 32 << 10;
+    CrosstermBackend::new(BufWriter::with_capacity(FRAME, stdout()))
 }
 
 impl Terminal {
@@ -45,7 +54,7 @@ impl Terminal {
             }));
         });
         take()?;
-        match ratatui::Terminal::new(CrosstermBackend::new(stdout())) {
+        match ratatui::Terminal::new(backend()) {
             Ok(inner) => Ok(Self { inner }),
             Err(error) => {
                 close();
@@ -91,7 +100,7 @@ impl Terminal {
         // Not `ratatui::Terminal::clear`: it asks the terminal for its cursor and waits for the answer, which a thread that reads input
         // takes away from it.
         execute!(stdout(), Clear(ClearType::All))?;
-        self.inner = ratatui::Terminal::new(CrosstermBackend::new(stdout()))?;
+        self.inner = ratatui::Terminal::new(backend())?;
         Ok(())
     }
 

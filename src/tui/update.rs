@@ -33,6 +33,9 @@ pub enum Effect {
     Seek(Duration),
 }
 
+/// What stands for the name of a process of another container.
+const INVISIBLE: &str = "not visible from here";
+
 /// Longest filter.
 const LONGEST_FILTER: usize = 200;
 
@@ -195,7 +198,7 @@ fn ask_to_kill(state: &mut State) {
     } else if state.pane() != Pane::Processes {
         state.say("choose a process first: Tab goes to the list");
     } else if let Some(row) = state.processes().get(state.process) {
-        let name = row.name.clone().unwrap_or_else(|| "not visible from here".to_owned());
+        let name = row.name.unwrap_or(INVISIBLE).to_owned();
         state.question = Some(Question { pid: row.pid, name });
     }
 }
@@ -204,9 +207,10 @@ fn accept(state: &mut State) -> Option<Effect> {
     match (state.mode(), state.question.take()) {
         (_, Some(question)) => {
             // It may have ended while the question stood there, and its number may be another's now.
-            let there = state.live.processes().into_iter().any(|row| {
-                row.pid == question.pid && row.name.as_deref().unwrap_or("not visible from here") == question.name
-            });
+            let there = state
+                .live
+                .processes()
+                .any(|row| row.pid == question.pid && row.name.unwrap_or(INVISIBLE) == question.name);
             if there {
                 return Some(Effect::Kill(question.pid));
             }
@@ -256,8 +260,9 @@ fn move_by(state: &mut State, to: impl Fn(Step, usize) -> usize) {
         Pane::Processes => {
             let step = Step { row: 1, column: 0, page: layout.process_rows().max(1) };
             let rows = state.processes();
-            state.process = to(step, state.process).min(rows.len().saturating_sub(1));
-            state.process_key = rows.get(state.process).map(ProcessRow::key);
+            let place = to(step, state.process).min(rows.len().saturating_sub(1));
+            let key = rows.get(place).map(ProcessRow::key);
+            (state.process, state.process_key) = (place, key);
         }
     }
 }
@@ -265,11 +270,16 @@ fn move_by(state: &mut State, to: impl Fn(Step, usize) -> usize) {
 /// After the list changed: stays with the selected process; when that is gone, with its place in the list.
 fn follow_selection(state: &mut State) {
     state.card = state.card.min(state.shown().cards.len().saturating_sub(1));
-    let rows = state.processes();
-    let place = rows.iter().position(|row| Some(row.key()) == state.process_key);
-    state.process = place.unwrap_or(state.process).min(rows.len().saturating_sub(1));
     // Nobody chose a process yet: the top of the list stays selected, whoever is there.
+    if state.process == 0 && state.process_key.is_none() {
+        return;
+    }
+    let rows = state.processes();
+    let found = rows.iter().position(|row| Some(row.key()) == state.process_key);
+    let place = found.unwrap_or(state.process).min(rows.len().saturating_sub(1));
+    let key = rows.get(place).map(ProcessRow::key);
+    state.process = place;
     if state.process_key.is_some() {
-        state.process_key = rows.get(state.process).map(ProcessRow::key);
+        state.process_key = key;
     }
 }

@@ -84,6 +84,11 @@ impl Bench {
         self.folder.path()
     }
 
+    /// What the machine is.
+    pub fn machine(&self) -> &Machine {
+        self.machine.machine()
+    }
+
     /// Changes the machine under the programs that run on it; see [`Installed::change`].
     pub fn change(&mut self, change: impl FnOnce(Machine) -> Machine) {
         self.machine.change(change).unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shardfit::hardware::{CardState, MemoryState, MigInstance, MigMode, ProcessState, Reading, Snapshot};
+use shardfit::hardware::{CardState, MemoryState, MigInstance, MigMode, ProcessState, Reading, Snapshot, Vitals};
 use shardfit::monitor::{Interval, Sample};
 use shardfit::tui::{Action, Size, State, update};
 use shardfit::units::Bytes;
@@ -25,6 +25,7 @@ pub fn process(pid: u32, used: Bytes, name: &str, user: &str, command: &str) -> 
 pub fn card(index: u32, name: &str, total: Bytes, reserved: Bytes, processes: Vec<ProcessState>) -> CardState {
     let held: Bytes = processes.iter().filter_map(|process| process.used.known()).sum();
     let used = held + Bytes::mib(8);
+    let nvlink = if name.contains("H100") { Known(Bytes(182_000_000_000)) } else { Reading::Unsupported };
     CardState {
         index,
         uuid: Known(format!("GPU-{index:08x}")),
@@ -43,7 +44,16 @@ pub fn card(index: u32, name: &str, total: Bytes, reserved: Bytes, processes: Ve
         temperature_celsius: Known(41 + index),
         power_milliwatts: Known(118_400 + 1_000 * index),
         utilization_percent: Known(60 + index),
-        vitals: Default::default(),
+        vitals: Vitals {
+            sm_clock_mhz: Known(1695),
+            memory_clock_mhz: Known(6251),
+            power_limit_milliwatts: Known(150_000),
+            uncorrected_errors: Known(0),
+            pcie_sent_per_second: Known(Bytes(1_240_000_000)),
+            pcie_received_per_second: Known(Bytes(860_000_000)),
+            nvlink_sent_per_second: nvlink,
+            nvlink_received_per_second: nvlink,
+        },
     }
 }
 

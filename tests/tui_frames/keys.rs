@@ -84,16 +84,16 @@ fn a_selected_process_stays_selected_through_sorting_and_samples() {
     let mut state = state(size(80, 24), &cards::fine());
     press(&mut state, KeyCode::Tab);
     press(&mut state, char('j'));
-    let chosen = state.processes()[state.process].clone();
+    let chosen = state.processes()[state.process].key();
     for _ in 0..5 {
         press(&mut state, char('s'));
-        assert_eq!(state.processes()[state.process].key(), chosen.key(), "{:?}", state.sort);
+        assert_eq!(state.processes()[state.process].key(), chosen, "{:?}", state.sort);
     }
     assert_eq!(state.sort, SortOrder::Memory);
     // When it ends, the selection keeps its place.
     let place = state.process;
     let mut machine = cards::fine();
-    machine[chosen.card.index as usize].processes = shardfit::hardware::Reading::Known(vec![]);
+    machine[chosen.0.index as usize].processes = shardfit::hardware::Reading::Known(vec![]);
     sample(&mut state, 61, Ok(snapshot(machine)));
     assert_eq!(state.process, place);
     assert!(state.process < state.processes().len());

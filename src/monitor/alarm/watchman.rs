@@ -105,7 +105,7 @@ impl Watchman {
 
     fn remember(&mut self, watch: &Watch) {
         if self.first_processes.is_none() && watch.last_answer.is_some() {
-            self.first_processes = Some(watch.processes().iter().map(|row| row.pid).collect());
+            self.first_processes = Some(watch.processes().map(|row| row.pid).collect());
         }
         for card in watch.cards.iter().filter(|card| card.is_present()) {
             if let Reading::Known(errors) = card.usage.vitals.uncorrected_errors
@@ -166,12 +166,9 @@ impl Watchman {
             }
             Rule::OtherProcess => {
                 let known = self.first_processes.as_ref();
-                let new = watch
-                    .processes()
-                    .into_iter()
-                    .filter(|row| !row.own && known.is_some_and(|k| !k.contains(&row.pid)));
+                let new = watch.processes().filter(|row| !row.own && known.is_some_and(|k| !k.contains(&row.pid)));
                 new.map(|row| {
-                    let name = row.name.as_deref().unwrap_or("not visible from here");
+                    let name = row.name.unwrap_or("not visible from here");
                     (Some(row.card), format!("process {} ({name})", row.pid))
                 })
                 .collect()

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use super::flat::unflatten;
+use super::flat::{Form, unflatten, unflatten_process};
 use super::numbers::Reader;
+use super::table::{Table, take_scaled};
 use super::{Header, Mark, MarkKind};
+use crate::hardware::{CardState, ProcessState, Reading, Snapshot};
 use crate::monitor::Sample;
 
 /// The first byte of a payload.
@@ -13,14 +15,23 @@ pub(super) mod kind {
     pub const HEADER: u8 = 1;
     /// Texts, numbered on from those before.
     pub const TEXTS: u8 = 2;
-    /// A sample that stands alone.
-    pub const KEY: u8 = 3;
-    /// A sample as what changed.
-    pub const CHANGES: u8 = 4;
+    /// A sample that stands alone, in the first form.
+    pub const FIRST_KEY: u8 = 3;
+    /// A sample as what changed, in the first form.
+    pub const FIRST_CHANGES: u8 = 4;
     /// A question that the driver did not answer.
     pub const FAILURE: u8 = 5;
     /// A moment with a name.
     pub const MARK: u8 = 6;
+    /// A sample that stands alone.
+    pub const KEY: u8 = 7;
+    /// A sample as what changed.
+    pub const CHANGES: u8 = 8;
+
+    /// Whether reading can start at such a sample.
+    pub const fn stands_alone(kind: u8) -> bool {
+        matches!(kind, KEY | FIRST_KEY)
+    }
 }
 
 /// What a frame said.
@@ -42,6 +53,8 @@ pub struct Decoder {
     /// Texts so far.
     texts: Vec<String>,
     row: Vec<i64>,
+    /// Processes of each card.
+    tables: Vec<Table>,
 }
 
 impl Decoder {
@@ -61,14 +74,28 @@ impl Decoder {
             kind::KEY | kind::CHANGES => {
                 let at = Duration::from_millis(reader.take()?);
                 if *kind == kind::KEY {
+                    self.tables.clear();
                     self.row.clear();
-                    while !reader.is_empty() {
+                    for _ in 0..reader.take()? {
                         self.row.push(reader.take_signed()?);
                     }
                 } else {
                     self.change(&mut reader)?;
                 }
-                Event::Sample(Sample { at, outcome: Ok(unflatten(&self.row, &self.texts)?) })
+                let snapshot = self.snapshot(&mut reader)?;
+                Event::Sample(Sample { at, outcome: Ok(snapshot) })
+            }
+            kind::FIRST_KEY | kind::FIRST_CHANGES => {
+                let at = Duration::from_millis(reader.take()?);
+                if *kind == kind::FIRST_KEY {
+                    self.row.clear();
+                    while !reader.is_empty() {
+                        self.row.push(reader.take_signed()?);
+                    }
+                } else {
+                    self.first_change(&mut reader)?;
+                }
+                Event::Sample(Sample { at, outcome: Ok(unflatten(&self.row, &self.texts, Form::First)?) })
             }
             kind::FAILURE => {
                 let at = Duration::from_millis(reader.take()?);
@@ -87,7 +114,7 @@ impl Decoder {
     /// A decoder with the same texts, for another place of the file.
     #[must_use]
     pub fn elsewhere(&self) -> Self {
-        Self { texts: self.texts.clone(), row: Vec::new() }
+        Self { texts: self.texts.clone(), row: Vec::new(), tables: Vec::new() }
     }
 
     fn add_texts(&mut self, reader: &mut Reader<'_>) -> Option<()> {
@@ -103,6 +130,17 @@ impl Decoder {
 
     fn change(&mut self, reader: &mut Reader<'_>) -> Option<()> {
         let mut place = 0usize;
+        for _ in 0..reader.take()? {
+            place = place.checked_add(usize::try_from(reader.take()?).ok()?)?;
+            let value = self.row.get_mut(place)?;
+            *value = value.wrapping_add(take_scaled(reader)?);
+            place += 1;
+        }
+        Some(())
+    }
+
+    fn first_change(&mut self, reader: &mut Reader<'_>) -> Option<()> {
+        let mut place = 0usize;
         while !reader.is_empty() {
             place = place.checked_add(usize::try_from(reader.take()?).ok()?)?;
             let value = self.row.get_mut(place)?;
@@ -110,6 +148,22 @@ impl Decoder {
             place += 1;
         }
         Some(())
+    }
+
+    /// The row as a snapshot, with the processes whose changes are next.
+    fn snapshot(&mut self, reader: &mut Reader<'_>) -> Option<Snapshot> {
+        let mut snapshot = unflatten(&self.row, &self.texts, Form::Second)?;
+        self.tables.resize_with(snapshot.cards.len(), Table::default);
+        for (card, table) in snapshot.cards.iter_mut().zip(&mut self.tables) {
+            if matches!(card.processes, Reading::Known(_)) {
+                table.read(reader)?;
+                let processes = table.processes().map(|process| unflatten_process(process, &self.texts));
+                let mut processes = processes.collect::<Option<Vec<ProcessState>>>()?;
+                processes.sort_by_key(CardState::process_order);
+                card.processes = Reading::Known(processes);
+            }
+        }
+        reader.is_empty().then_some(snapshot)
     }
 }
 

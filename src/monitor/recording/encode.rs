@@ -2,10 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::flat::{Texts, flatten};
+use super::flat::{ProcessNumbers, flatten, flatten_process};
 use super::frame::{MAGIC, put_frame};
 use super::numbers::{put, put_bytes, put_signed};
+use super::table::{Table, put_scaled};
+use super::texts::Texts;
 use super::{Mark, decode::kind};
+use crate::hardware::Snapshot;
 use crate::monitor::{Expectation, Sample};
 
 /// What a recording says about itself.
@@ -23,12 +26,16 @@ pub struct Header {
 }
 
 /// Turns samples and marks into the bytes of a recording, one after the other.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Encoder {
     texts: Texts,
+    /// The row of the sample before, and room for the next.
     before: Vec<i64>,
-    /// Samples since the last that stands alone.
-    since_key: u32,
+    row: Vec<i64>,
+    /// Processes of each card.
+    tables: Vec<Table>,
+    /// Samples until the next that stands alone.
+    until_key: u32,
 }
 
 impl Encoder {
@@ -43,7 +50,7 @@ impl Encoder {
         // A structure of texts and numbers always has a JSON form; without it the recording merely lacks its plan.
         payload.extend(serde_json::to_vec(header).unwrap_or_default());
         put_frame(&mut out, &payload);
-        (Self { texts: Texts::default(), before: Vec::new(), since_key: Self::KEY_EVERY }, out)
+        (Self::default(), out)
     }
 
     /// The frames of a sample.
@@ -51,21 +58,7 @@ impl Encoder {
         let at = millis(sample.at);
         let mut payload = Vec::new();
         match &sample.outcome {
-            Ok(snapshot) => {
-                let row = flatten(snapshot, &mut self.texts);
-                if self.since_key >= Self::KEY_EVERY || row.len() != self.before.len() {
-                    self.since_key = 0;
-                    payload.push(kind::KEY);
-                    put(&mut payload, at);
-                    row.iter().for_each(|value| put_signed(&mut payload, *value));
-                } else {
-                    payload.push(kind::CHANGES);
-                    put(&mut payload, at);
-                    put_changes(&mut payload, &self.before, &row);
-                }
-                self.since_key += 1;
-                self.before = row;
-            }
+            Ok(snapshot) => self.snapshot(snapshot, at, &mut payload),
             Err(message) => {
                 payload.push(kind::FAILURE);
                 put(&mut payload, at);
@@ -75,6 +68,33 @@ impl Encoder {
         let mut out = self.fresh_texts();
         put_frame(&mut out, &payload);
         out
+    }
+
+    fn snapshot(&mut self, snapshot: &Snapshot, at: u64, payload: &mut Vec<u8>) {
+        flatten(snapshot, &mut self.texts, &mut self.row);
+        let same_shape = (self.row.len(), self.tables.len()) == (self.before.len(), snapshot.cards.len());
+        if self.until_key == 0 || !same_shape {
+            self.until_key = Self::KEY_EVERY;
+            payload.push(kind::KEY);
+            put(payload, at);
+            put(payload, self.row.len() as u64);
+            self.row.iter().for_each(|value| put_signed(payload, *value));
+            self.tables.iter_mut().for_each(Table::clear);
+            self.tables.resize_with(snapshot.cards.len(), Table::default);
+        } else {
+            payload.push(kind::CHANGES);
+            put(payload, at);
+            put_changes(payload, &self.before, &self.row);
+        }
+        self.until_key -= 1;
+        std::mem::swap(&mut self.before, &mut self.row);
+        for (card, table) in snapshot.cards.iter().zip(&mut self.tables) {
+            if let Some(processes) = card.processes.as_ref().known() {
+                let now: Vec<ProcessNumbers> =
+                    processes.iter().map(|process| flatten_process(process, &mut self.texts)).collect();
+                table.follow(&now, payload);
+            }
+        }
     }
 
     /// The frame of a mark.
@@ -91,7 +111,7 @@ impl Encoder {
 
     fn fresh_texts(&mut self) -> Vec<u8> {
         let mut out = Vec::new();
-        let fresh = std::mem::take(&mut self.texts.fresh);
+        let fresh = self.texts.take_fresh();
         if !fresh.is_empty() {
             let mut payload = vec![kind::TEXTS];
             fresh.iter().for_each(|text| put_bytes(&mut payload, text.as_bytes()));
@@ -105,16 +125,19 @@ fn millis(time: std::time::Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// What differs: how many numbers to leave alone, then the difference of the next, and again.
+/// What differs: how many numbers there are to change, then for each how many to leave alone and the difference of the next.
 fn put_changes(out: &mut Vec<u8>, before: &[i64], row: &[i64]) {
-    let mut same = 0;
+    let mut changes = Vec::new();
+    let (mut count, mut same) = (0, 0);
     for (before, now) in before.iter().zip(row) {
         if before == now {
             same += 1;
         } else {
-            put(out, same);
-            put_signed(out, now.wrapping_sub(*before));
-            same = 0;
+            put(&mut changes, same);
+            put_scaled(&mut changes, now.wrapping_sub(*before));
+            (count, same) = (count + 1, 0);
         }
     }
+    put(out, count);
+    out.extend(changes);
 }

@@ -7,11 +7,12 @@ use serde_json::json;
 use super::{Event, Replay};
 use crate::hardware::Reading;
 use crate::monitor::{CardUsage, usages};
+use crate::units::Bytes;
 
 /// Names of the columns, and of the fields of a JSON line. Empty (CSV) or `null` (JSON) where the driver did not tell.
 const COLUMNS: &str = "unix_ms,seconds,card,uuid,total_bytes,reserved_bytes,used_bytes,own_bytes,other_processes_bytes,free_bytes,\
 utilization_percent,temperature_celsius,power_milliwatts,sm_clock_mhz,memory_clock_mhz,pcie_sent_bytes_per_second,\
-pcie_received_bytes_per_second,processes";
+pcie_received_bytes_per_second,nvlink_sent_bytes_per_second,nvlink_received_bytes_per_second,processes";
 
 /// Writes all samples as CSV with a line of column names. Failures to sample are moments without lines.
 ///
@@ -82,9 +83,10 @@ fn times(at: &std::time::Duration, started: u64) -> (u64, f64) {
 }
 
 /// The figures of a card in the order of [`COLUMNS`].
-fn figures(usage: &CardUsage) -> [Option<u64>; 14] {
+fn figures(usage: &CardUsage) -> [Option<u64>; 16] {
     let memory = usage.memory.known();
     let small = |reading: Reading<u32>| reading.known().map(u64::from);
+    let rate = |reading: Reading<Bytes>| reading.known().map(|bytes| bytes.0);
     [
         memory.map(|m| m.total.0),
         memory.and_then(|m| m.reserved.known()).map(|b| b.0),
@@ -97,8 +99,10 @@ fn figures(usage: &CardUsage) -> [Option<u64>; 14] {
         small(usage.power_milliwatts),
         small(usage.vitals.sm_clock_mhz),
         small(usage.vitals.memory_clock_mhz),
-        usage.vitals.pcie_sent_per_second.known().map(|b| b.0),
-        usage.vitals.pcie_received_per_second.known().map(|b| b.0),
+        rate(usage.vitals.pcie_sent_per_second),
+        rate(usage.vitals.pcie_received_per_second),
+        rate(usage.vitals.nvlink_sent_per_second),
+        rate(usage.vitals.nvlink_received_per_second),
         usage.processes.as_ref().known().map(|processes| processes.len() as u64),
     ]
 }
@@ -141,9 +145,9 @@ mod tests {
         csv(&replay(), &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
         let lines: Vec<_> = text.lines().collect();
-        assert_eq!(lines[1], r#"1001500,1.500,0,"GPU-1,2",,,,,,,,,118400,,,,,"#);
+        assert_eq!(lines[1], r#"1001500,1.500,0,"GPU-1,2",,,,,,,,,118400,,,,,,,"#);
         assert_eq!(lines.len(), 2);
-        assert_eq!(lines[0].split(',').count(), 18);
+        assert_eq!(lines[0].split(',').count(), 20);
     }
 
     #[test]

@@ -1,31 +1,12 @@
 //! A snapshot as a row of numbers, and back. Two snapshots of the same machine have rows of equal length in which little differs.
+//!
+//! Processes come and go, and stand in [tables](super::table) of their own; in the first form of recordings they stood in the row.
 
-use std::collections::HashMap;
-
+use super::texts::Texts;
 use crate::hardware::{
     CardState, MemoryState, MigInstance, MigMode, PcieLink, ProcessState, Reading, Snapshot, Vitals,
 };
 use crate::units::Bytes;
-
-/// Texts by number, each stored once. Number 0 stands for no text.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Texts {
-    numbers: HashMap<String, i64>,
-    /// Texts that are not in the file yet.
-    pub fresh: Vec<String>,
-}
-
-impl Texts {
-    pub fn number(&mut self, text: &str) -> i64 {
-        if let Some(number) = self.numbers.get(text) {
-            return *number;
-        }
-        let number = self.numbers.len() as i64 + 1;
-        self.numbers.insert(text.to_owned(), number);
-        self.fresh.push(text.to_owned());
-        number
-    }
-}
 
 /// Reasons why a value is absent, below every value.
 const UNSUPPORTED: i64 = -1;
@@ -34,7 +15,7 @@ const FAILED: i64 = -3;
 const LOST: i64 = -4;
 const NOT_READ: i64 = -5;
 
-fn reading<T>(value: &Reading<T>, number: impl FnOnce(&T) -> i64) -> i64 {
+pub(super) fn reading<T>(value: &Reading<T>, number: impl FnOnce(&T) -> i64) -> i64 {
     match value {
         Reading::Known(value) => number(value).max(0),
         Reading::Unsupported => UNSUPPORTED,
@@ -46,20 +27,20 @@ fn reading<T>(value: &Reading<T>, number: impl FnOnce(&T) -> i64) -> i64 {
 }
 
 /// Above 2^63 nothing is counted in bytes.
-fn number(value: u64) -> i64 {
+pub(super) fn number(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-/// The numbers of a snapshot; peer links, which do not change, are left out.
-pub(super) fn flatten(snapshot: &Snapshot, texts: &mut Texts) -> Vec<i64> {
-    let mut out = Vec::with_capacity(32 + snapshot.cards.len() * 64);
+/// The numbers of a snapshot, in a row that is used again; peer links, which do not change, are left out, and of processes there is only
+/// whether they were told.
+pub(super) fn flatten(snapshot: &Snapshot, texts: &mut Texts, out: &mut Vec<i64>) {
+    out.clear();
     out.push(reading(&snapshot.driver_version, |text| texts.number(text)));
     out.push(reading(&snapshot.cuda_version, |text| texts.number(text)));
     out.push(snapshot.cards.len() as i64);
     for card in &snapshot.cards {
-        put_card(card, texts, &mut out);
+        put_card(card, texts, out);
     }
-    out
 }
 
 fn put_card(card: &CardState, texts: &mut Texts, out: &mut Vec<i64>) {
@@ -76,8 +57,13 @@ fn put_card(card: &CardState, texts: &mut Texts, out: &mut Vec<i64>) {
     let vitals = &card.vitals;
     out.extend([&vitals.sm_clock_mhz, &vitals.memory_clock_mhz, &vitals.power_limit_milliwatts].map(small));
     out.push(reading(&vitals.uncorrected_errors, |count| number(*count)));
-    out.push(reading(&vitals.pcie_sent_per_second, |bytes| number(bytes.0)));
-    out.push(reading(&vitals.pcie_received_per_second, |bytes| number(bytes.0)));
+    let traffic = [
+        &vitals.pcie_sent_per_second,
+        &vitals.pcie_received_per_second,
+        &vitals.nvlink_sent_per_second,
+        &vitals.nvlink_received_per_second,
+    ];
+    out.extend(traffic.map(|rate| reading(rate, |bytes| number(bytes.0))));
     match &card.mig {
         Reading::Known(MigMode::Enabled(instances)) => {
             out.push(1 + instances.len() as i64);
@@ -91,14 +77,7 @@ fn put_card(card: &CardState, texts: &mut Texts, out: &mut Vec<i64>) {
         }
         mig => out.push(reading(mig, |_| 0)),
     }
-    out.push(reading(&card.processes, |processes| processes.len() as i64));
-    for process in card.processes.as_ref().known().into_iter().flatten() {
-        let mut text = |text: &Option<String>| text.as_ref().map_or(0, |text| texts.number(text));
-        out.extend([i64::from(process.pid), text(&process.name), text(&process.command), text(&process.user)]);
-        out.push(i64::from(process.orphan));
-        out.push(process.gpu_instance.map_or(-1, i64::from));
-        out.push(reading(&process.used, |bytes| number(bytes.0)));
-    }
+    out.push(reading(&card.processes, |_| 0));
 }
 
 fn put_memory(memory: &Reading<MemoryState>, out: &mut Vec<i64>) {
@@ -110,21 +89,56 @@ fn put_memory(memory: &Reading<MemoryState>, out: &mut Vec<i64>) {
     });
 }
 
-/// Numbers that are still to be read as a snapshot, and the texts they refer to.
-pub(super) struct Numbers<'a> {
-    pub left: &'a [i64],
-    pub texts: &'a [String],
+/// How rows are laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Of version 0.1: processes in the row, nothing about NVLink.
+    First,
+    /// As [`flatten`] writes them.
+    Second,
 }
 
-/// The snapshot of a row; `None` when the row is none.
-pub(super) fn unflatten(row: &[i64], texts: &[String]) -> Option<Snapshot> {
-    let mut numbers = Numbers { left: row, texts };
+/// Numbers that are still to be read as a snapshot, and the texts they refer to.
+struct Numbers<'a> {
+    left: &'a [i64],
+    texts: &'a [String],
+    form: Form,
+}
+
+/// The snapshot of a row; `None` when the row is none. In the second form its lists of processes are empty.
+pub(super) fn unflatten(row: &[i64], texts: &[String], form: Form) -> Option<Snapshot> {
+    let mut numbers = Numbers { left: row, texts, form };
     let driver_version = numbers.text_reading()?;
     let cuda_version = numbers.text_reading()?;
     let count = numbers.take()?;
     // Each card takes numbers of the row, so that a wrong count ends there and reserves nothing before.
     let cards = (0..count).map(|_| numbers.card()).collect::<Option<Vec<_>>>()?;
     numbers.left.is_empty().then_some(Snapshot { driver_version, cuda_version, cards, peers: Vec::new() })
+}
+
+/// A process as numbers: pid, name, command, owner, orphan, GPU instance, bytes.
+pub(super) type ProcessNumbers = [i64; 7];
+
+/// Which of them are the bytes.
+pub(super) const BYTES: usize = 6;
+
+/// The numbers of a process.
+pub(super) fn flatten_process(process: &ProcessState, texts: &mut Texts) -> ProcessNumbers {
+    let mut text = |text: &Option<String>| text.as_ref().map_or(0, |text| texts.number(text));
+    [
+        i64::from(process.pid),
+        text(&process.name),
+        text(&process.command),
+        text(&process.user),
+        i64::from(process.orphan),
+        process.gpu_instance.map_or(-1, i64::from),
+        reading(&process.used, |bytes| number(bytes.0)),
+    ]
+}
+
+/// The process of such numbers; `None` when they are none.
+pub(super) fn unflatten_process(numbers: &ProcessNumbers, texts: &[String]) -> Option<ProcessState> {
+    Numbers { left: numbers, texts, form: Form::Second }.process()
 }
 
 impl Numbers<'_> {
@@ -208,6 +222,8 @@ impl Numbers<'_> {
                 uncorrected_errors: convert(self.reading()?, |count| u64::try_from(count).ok())?,
                 pcie_sent_per_second: self.bytes()?,
                 pcie_received_per_second: self.bytes()?,
+                nvlink_sent_per_second: self.nvlink()?,
+                nvlink_received_per_second: self.nvlink()?,
             },
             mig: self.mig()?,
             processes: self.processes()?,
@@ -232,23 +248,32 @@ impl Numbers<'_> {
         })
     }
 
+    fn nvlink(&mut self) -> Option<Reading<Bytes>> {
+        match self.form {
+            Form::First => Some(Reading::NotRead),
+            Form::Second => self.bytes(),
+        }
+    }
+
     fn processes(&mut self) -> Option<Reading<Vec<ProcessState>>> {
-        convert(self.reading()?, |count| {
-            let process = |_| {
-                Some(ProcessState {
-                    pid: u32::try_from(self.take()?).ok()?,
-                    name: self.optional_text()?,
-                    command: self.optional_text()?,
-                    user: self.optional_text()?,
-                    orphan: self.take()? != 0,
-                    gpu_instance: match self.take()? {
-                        -1 => None,
-                        instance => Some(u32::try_from(instance).ok()?),
-                    },
-                    used: self.bytes()?,
-                })
-            };
-            (0..count).map(process).collect::<Option<_>>()
+        convert(self.reading()?, |count| match self.form {
+            Form::First => (0..count).map(|_| self.process()).collect(),
+            Form::Second => (count == 0).then(Vec::new),
+        })
+    }
+
+    fn process(&mut self) -> Option<ProcessState> {
+        Some(ProcessState {
+            pid: u32::try_from(self.take()?).ok()?,
+            name: self.optional_text()?,
+            command: self.optional_text()?,
+            user: self.optional_text()?,
+            orphan: self.take()? != 0,
+            gpu_instance: match self.take()? {
+                -1 => None,
+                instance => Some(u32::try_from(instance).ok()?),
+            },
+            used: self.bytes()?,
         })
     }
 }

@@ -5,7 +5,8 @@ use crate::units::Bytes;
 
 /// Names of the columns. A field is empty where the driver did not tell.
 const COLUMNS: &str = "card,name,uuid,lost,total_bytes,reserved_bytes,used_bytes,own_bytes,other_processes_bytes,unlisted_bytes,\
-free_bytes,utilization_percent,temperature_celsius,power_milliwatts,processes";
+free_bytes,utilization_percent,temperature_celsius,power_milliwatts,processes,sm_clock_mhz,memory_clock_mhz,power_limit_milliwatts,uncorrected_errors,\
+pcie_sent_bytes_per_second,pcie_received_bytes_per_second,nvlink_sent_bytes_per_second,nvlink_received_bytes_per_second";
 
 /// The cards of a report as CSV (RFC 4180 fields, lines ended by a line feed).
 #[must_use]
@@ -20,7 +21,7 @@ pub fn render(report: &TopReport) -> String {
     out
 }
 
-fn fields(card: &TopCard, processes: Option<String>) -> [String; 15] {
+fn fields(card: &TopCard, processes: Option<String>) -> [String; 23] {
     let memory = card.memory.as_ref();
     let bytes = |bytes: Option<Bytes>| bytes.map(|bytes| bytes.0.to_string()).unwrap_or_default();
     let number = |number: Option<u32>| number.map(|number| number.to_string()).unwrap_or_default();
@@ -40,6 +41,14 @@ fn fields(card: &TopCard, processes: Option<String>) -> [String; 15] {
         number(card.temperature_celsius),
         number(card.power_milliwatts),
         processes.unwrap_or_default(),
+        number(card.sm_clock_mhz),
+        number(card.memory_clock_mhz),
+        number(card.power_limit_milliwatts),
+        card.uncorrected_errors.map(|count| count.to_string()).unwrap_or_default(),
+        bytes(card.pcie_sent_bytes_per_second),
+        bytes(card.pcie_received_bytes_per_second),
+        bytes(card.nvlink_sent_bytes_per_second),
+        bytes(card.nvlink_received_bytes_per_second),
     ]
 }
 

@@ -22,6 +22,10 @@ pub fn render(report: &TopReport) -> String {
     let cuda = text(report.cuda_version.as_ref(), report.cuda_version_reason);
     let mut out = format!("driver {driver} · CUDA {cuda} · memory in GiB\n");
     section(&mut out, "cards", cards(report));
+    let traffic = traffic(report);
+    if !traffic.is_empty() {
+        section(&mut out, "traffic in GB/s", traffic);
+    }
     section(&mut out, "processes", processes(report));
     out
 }
@@ -54,6 +58,25 @@ fn card_row(card: &TopCard) -> Vec<String> {
         text(watts, card.power_milliwatts_reason),
     ]);
     row
+}
+
+/// Bytes over PCIe and NVLink of the cards that told some of it; nothing when none did, as without `--traffic`.
+fn traffic(report: &TopReport) -> Vec<String> {
+    let rates = |card: &TopCard| {
+        [
+            (card.pcie_sent_bytes_per_second, card.pcie_sent_bytes_per_second_reason),
+            (card.pcie_received_bytes_per_second, card.pcie_received_bytes_per_second_reason),
+            (card.nvlink_sent_bytes_per_second, card.nvlink_sent_bytes_per_second_reason),
+            (card.nvlink_received_bytes_per_second, card.nvlink_received_bytes_per_second_reason),
+        ]
+    };
+    let told = |card: &&TopCard| rates(card).iter().any(|(rate, _)| rate.is_some());
+    let mut rows = vec![["#", "PCIe out", "PCIe in", "NVLink out", "NVLink in"].map(str::to_owned).to_vec()];
+    for card in report.cards.iter().filter(told) {
+        let cells = rates(card).map(|(rate, reason)| text(rate.map(|b| format!("{:.2}", b.0 as f64 / 1e9)), reason));
+        rows.push([&[card.card.clone()][..], &cells].concat());
+    }
+    if rows.len() == 1 { Vec::new() } else { columns(&[Left, Right, Right, Right, Right], &rows) }
 }
 
 fn memory_cells(memory: Option<&TopMemory>, reason: Option<Absence>) -> Vec<String> {

@@ -4,9 +4,9 @@ use ratatui::text::{Line, Span};
 
 use super::text::{fit, span};
 use super::width;
-use crate::monitor::clock;
+use crate::monitor::{clock, moment};
 use crate::tui::layout::Layout;
-use crate::tui::{Meaning, State, Theme, View};
+use crate::tui::{Meaning, Playback, State, Theme, View};
 use crate::units::Bytes;
 
 /// Name, cards, how full they are, driver, as much of it as fits; at the right whether figures are held and how often they change.
@@ -15,6 +15,7 @@ pub fn header(state: &State, layout: &Layout, theme: &Theme) -> Line<'static> {
     let version = |name: &str, version: &Option<String>| version.as_ref().map(|version| format!("{name} {version}"));
     let parts = [
         (state.view != View::Overview).then(|| state.view.label().to_owned()),
+        state.playback.as_ref().map(recorded_at),
         Some(cards(state, layout)),
         occupancy(state),
         balance(state),
@@ -63,6 +64,12 @@ fn occupancy(state: &State) -> Option<String> {
     let used: Bytes = memory.iter().map(|m| m.used).sum();
     let capacity: Bytes = memory.iter().map(|m| m.capacity).sum();
     (memory.len() > 1).then(|| format!("{:.1} / {:.1} GiB", used.as_gib(), capacity.as_gib()))
+}
+
+/// When the moment shown was, for comparison with logs.
+fn recorded_at(playback: &Playback) -> String {
+    let since = u64::try_from(playback.position.as_millis()).unwrap_or(u64::MAX);
+    moment(playback.replay.header().started_unix_ms.saturating_add(since) / 1000)
 }
 
 /// What goes on: paused, recorded, replayed; and how often.

@@ -14,7 +14,7 @@ use crate::tui::{Meaning, Theme};
 use crate::units::Bytes;
 
 /// Rows of figures below the block's head.
-const FIGURES: u16 = 4;
+const FIGURES: u16 = 5;
 
 /// Paints head, figures and large graphs.
 pub fn draw(watched: &WatchedCard, look: &Look<'_>, area: Rect, frame: &mut Frame<'_>) {
@@ -42,17 +42,21 @@ fn figures(watched: &WatchedCard, look: &Look<'_>) -> [Row; FIGURES as usize] {
     let usage = &watched.usage;
     let vitals = &usage.vitals;
     let mhz = |value: Reading<u32>| reading(value, |mhz| format!("{mhz} MHz"));
-    let rate = |value: Reading<Bytes>| reading(value, |bytes| format!("{:.2} GB/s", bytes.0 as f64 / 1e9));
-    let power = reading(usage.power_milliwatts, |milliwatts| format!("{:.0} W", f64::from(milliwatts) / 1000.0));
-    let limit = reading(vitals.power_limit_milliwatts, |milliwatts| format!("{:.0} W", f64::from(milliwatts) / 1000.0));
+    let watts = |value: Reading<u32>, unit: &str| {
+        reading(value, |milliwatts| format!("{:.0}{unit}", f64::from(milliwatts) / 1000.0))
+    };
+    let (power, limit) = (usage.power_milliwatts, vitals.power_limit_milliwatts);
+    let power = match limit {
+        Reading::Known(_) => format!("{} of {}", watts(power, ""), watts(limit, " W")),
+        _ => watts(power, " W"),
+    };
     let analysis = look.analysis;
     let dash = || "-".to_owned();
     let growth = analysis.and_then(|analysis| analysis.growth_per_minute).map_or_else(dash, |growth| {
         let sign = if growth < 0.0 { "-" } else { "+" };
         format!("{sign}{}/min", Bytes(growth.abs() as u64))
     });
-    let full_in =
-        analysis.and_then(|analysis| analysis.full_in).map_or_else(|| "not growing".to_owned(), short_duration);
+    let full_in = analysis.and_then(|analysis| analysis.full_in).map_or_else(|| "no growth".to_owned(), short_duration);
     let drift = analysis.and_then(|analysis| analysis.drift).map_or_else(dash, |drift| drift.to_string());
     let mean = analysis.and_then(|analysis| analysis.mean_used).map_or_else(dash, |used| used.to_string());
     let busy = analysis.and_then(|a| a.mean_utilization).map_or_else(dash, |percent| format!("{percent:.0} %"));
@@ -67,25 +71,42 @@ fn figures(watched: &WatchedCard, look: &Look<'_>) -> [Row; FIGURES as usize] {
             ("mem clock", mhz(vitals.memory_clock_mhz)),
         ],
         [("growth", growth), ("full in", full_in), ("mean used", mean)],
-        [("drift", drift), ("planned spare", high), ("mean util", busy)],
+        [("drift", drift), ("plan spare", high), ("mean util", busy)],
         [
-            ("power", format!("{power} of {limit}")),
-            (
-                "PCIe out, in",
-                format!("{}, {}", rate(vitals.pcie_sent_per_second), rate(vitals.pcie_received_per_second)),
-            ),
+            ("power", power),
             ("ECC errors", reading(vitals.uncorrected_errors, |count| count.to_string())),
+            ("PCIe out/in", both(vitals.pcie_sent_per_second, vitals.pcie_received_per_second)),
+        ],
+        [
+            ("NVLink out", reading(vitals.nvlink_sent_per_second, gigabytes)),
+            ("NVLink in", reading(vitals.nvlink_received_per_second, gigabytes)),
+            ("processes", reading(usage.processes.as_ref(), |processes| processes.len().to_string())),
         ],
     ]
+}
+
+fn gigabytes(rate: Bytes) -> String {
+    format!("{:.1} GB/s", rate.0 as f64 / 1e9)
+}
+
+/// Two rates; one word when neither is known.
+fn both(sent: Reading<Bytes>, received: Reading<Bytes>) -> String {
+    match (sent, received) {
+        (Reading::Known(sent), Reading::Known(received)) => {
+            format!("{:.1}/{:.1} GB/s", sent.0 as f64 / 1e9, received.0 as f64 / 1e9)
+        }
+        (Reading::Known(_), absent) | (absent, _) => reading(absent, gigabytes),
+    }
 }
 
 /// Names and values in three columns.
 fn three_columns(row: &Row, columns: u16, theme: &Theme) -> Line<'static> {
     const NAME: u16 = 15;
+    const NARROW: u16 = 12;
     let widths = [columns * 5 / 14, columns * 4 / 14, columns * 5 / 14];
     let mut spans = Vec::new();
     for ((name, value), column) in row.iter().zip(widths) {
-        let name_columns = NAME.min(column / 2);
+        let name_columns = if column < 2 * NAME { NARROW.min(column / 2) } else { NAME };
         spans.push(span(left(name, name_columns.saturating_sub(1), theme) + " ", theme.style(Meaning::Label)));
         let value = fit(value, column.saturating_sub(name_columns + 1), theme);
         spans.push(span(left(&value, column.saturating_sub(name_columns), theme), theme.style(Meaning::Plain)));

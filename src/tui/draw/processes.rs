@@ -19,7 +19,7 @@ const MEMORY: u16 = 12;
 const SHARD: u16 = 8;
 
 /// Paints title, column heads and the visible rows.
-pub fn draw(state: &State, rows: &[ProcessRow], layout: &Layout, theme: &Theme, frame: &mut Frame<'_>) {
+pub fn draw(state: &State, rows: &[ProcessRow<'_>], layout: &Layout, theme: &Theme, frame: &mut Frame<'_>) {
     let area = layout.processes;
     let focused = state.pane() == Pane::Processes;
     let visible = layout.visible_processes(state.process, rows.len());
@@ -82,10 +82,9 @@ fn nobody(watch: &Watch) -> String {
     }
 }
 
-fn row(row: &ProcessRow, selected: bool, columns: u16, theme: &Theme) -> Line<'static> {
+fn row(row: &ProcessRow<'_>, selected: bool, columns: u16, theme: &Theme) -> Line<'static> {
     let cursor = if selected { theme.symbols.cursor } else { " " };
-    let command = row.command.as_ref().or(row.name.as_ref());
-    let command = command.map_or("(not visible from here)", |command| without_folder(command));
+    let command = row.command.or(row.name).map_or("(not visible from here)", without_folder);
     let memory = match row.used {
         Reading::Known(bytes) => format!("{:.2} GiB", bytes.as_gib()),
         _ => reading(row.used, |_| String::new()),
@@ -96,7 +95,7 @@ fn row(row: &ProcessRow, selected: bool, columns: u16, theme: &Theme) -> Line<'s
     Line::from(vec![
         span(format!("{cursor}{}", left(&row.card.to_string(), CARD, theme)), theme.style(Meaning::Plain)),
         span(right(&row.pid.to_string(), PID, theme), theme.style(Meaning::Plain)),
-        span("  ".to_owned() + &left(row.user.as_deref().unwrap_or("?"), USER, theme), theme.style(Meaning::Plain)),
+        span("  ".to_owned() + &left(row.user.unwrap_or("?"), USER, theme), theme.style(Meaning::Plain)),
         span(right(&memory, MEMORY, theme) + "  ", memory_style),
         span(left(&row.shard().unwrap_or_default(), SHARD, theme), theme.style(Meaning::Label)),
         span(mark, theme.style(Meaning::Warning)),

@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::cuda::Cuda;
 use crate::ledger::{Ledger, MAX_UNITS};
@@ -27,6 +27,8 @@ pub(crate) struct Driver {
     pub(crate) nvml: Nvml,
     pub(crate) cuda: Cuda,
     config: PathBuf,
+    /// The machine as described and the second it wandered to; `None` while its readings stand still.
+    wandering: Option<(Machine, u64)>,
     /// Which file the machine was last read from: a changed machine is a new file under the old name.
     version: Option<FileVersion>,
 }
@@ -56,21 +58,37 @@ impl Driver {
         }
         let state = path(STATE_VARIABLE)?;
         let ledger = Ledger::attach(&state).map_err(|e| format!("cannot open `{}`: {e}", state.display()))?;
-        Ok(Self { machine, units, ledger, nvml: Nvml::default(), cuda: Cuda::default(), config, version })
+        let (nvml, cuda) = (Nvml::default(), Cuda::default());
+        let wandering = machine.wander.then(|| (machine.clone(), 0));
+        Ok(Self { machine, units, ledger, nvml, cuda, config, wandering, version })
     }
 
     /// Takes over what a test changed about the machine since it was last read. Cards and instances must stay the same.
     pub(crate) fn refresh(&mut self) {
+        self.wander();
         let now = version(&self.config);
         if now == self.version {
             return;
         }
         match Machine::read(&self.config) {
-            Ok(machine) if units::list(&machine) == self.units => self.machine = machine,
+            Ok(machine) if units::list(&machine) == self.units => {
+                self.wandering = machine.wander.then(|| (machine.clone(), 0));
+                self.machine = machine;
+            }
             Ok(_) => eprintln!("simgpu: cards cannot come or go while a program runs"),
             Err(problem) => eprintln!("simgpu: {problem}"),
         }
         self.version = now;
+    }
+
+    /// Lets the readings of a machine that wanders follow the clock.
+    fn wander(&mut self) {
+        let Some((described, second)) = &mut self.wandering else { return };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        if now != *second {
+            *second = now;
+            self.machine.wander_to(described, now);
+        }
     }
 
     /// What a card or instance offers.

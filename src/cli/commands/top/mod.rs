@@ -72,7 +72,8 @@ pub struct TopArgs {
     /// End with 1 when it has not happened in this time
     #[arg(long, value_name = "TIME", requires = "until", value_parser = parse_duration)]
     pub timeout: Option<Duration>,
-    /// Ask for PCIe traffic too, which takes the driver 40 ms a card
+    /// Ask for PCIe traffic too, which takes the driver 40 ms a card; with `--once` for NVLink traffic as well, which the screen always
+    /// shows where cards have it
     #[arg(long)]
     pub traffic: bool,
     /// Allow `K` to end the selected process, after a question
@@ -145,7 +146,7 @@ pub fn run(args: &TopArgs, output: &mut Output) -> Result<Exit, Problem> {
         return watch(args, Some(recorded));
     }
     if args.once {
-        return once(open(args)?.as_mut(), output);
+        return once(open_once(args)?.as_mut(), output);
     }
     if !args.until.is_empty() {
         return wait(args, output);
@@ -264,6 +265,19 @@ fn open(args: &TopArgs) -> Result<Box<dyn Probe + Send>, Problem> {
         Some(path) => Box::new(RecordedProbe::open(path)?),
         None => Box::new(NvmlProbe::open(Wanted { traffic: args.traffic, ..Wanted::CHANGING })?),
     })
+}
+
+/// A probe for one snapshot. NVLink traffic is the difference of two counts: the first is taken here, a moment before.
+fn open_once(args: &TopArgs) -> Result<Box<dyn Probe + Send>, Problem> {
+    const MOMENT: Duration = Duration::from_millis(50);
+    if !args.traffic || args.recording.is_some() {
+        return open(args);
+    }
+    let mut probe = NvmlProbe::open(Wanted { processes: false, ..Wanted::CHANGING })?;
+    probe.snapshot()?;
+    std::thread::sleep(MOMENT);
+    probe.want(Wanted { traffic: true, ..Wanted::CHANGING });
+    Ok(Box::new(probe))
 }
 
 /// `--palette` first, then `--color`, then `NO_COLOR` (<https://no-color.org>: any value but the empty one), then whether the terminal

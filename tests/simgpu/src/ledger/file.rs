@@ -73,6 +73,16 @@ impl BookFile {
         Ok(ProcessRecord::from_words(&self.read(page(slot), PROCESS_WORDS)?))
     }
 
+    /// Process id and start time of a page.
+    pub(super) fn identity(&self, slot: usize) -> Result<(u32, u64)> {
+        let words = self.read(page(slot), 2)?;
+        Ok((u32::try_from(words[0]).unwrap_or(0), words[1]))
+    }
+
+    pub(super) fn unit_use(&self, slot: usize, unit: usize) -> Result<UnitUse> {
+        Ok(UnitUse::from_words(&self.read(page(slot) + PROCESS_HEAD_WORDS + unit * UNIT_USE_WORDS, UNIT_USE_WORDS)?))
+    }
+
     pub(super) fn write_process(&self, slot: usize, record: &ProcessRecord) -> Result<()> {
         self.write(page(slot), &record.words())
     }

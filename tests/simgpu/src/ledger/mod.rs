@@ -74,11 +74,8 @@ impl Ledger {
     pub(crate) fn claim(&mut self, unit: usize, total: u64, others: u64, wanted: UnitUse) -> bool {
         let slot = self.slot;
         let claimed = self.file.locked(|file| {
-            let elsewhere: u64 = live(file)?
-                .into_iter()
-                .filter(|(at, _)| *at != slot)
-                .map(|(_, process)| process.units[unit].total())
-                .sum();
+            let elsewhere: u64 =
+                live_on(file, unit)?.into_iter().filter(|held| held.slot != slot).map(|h| h.bytes).sum();
             let demand = elsewhere.saturating_add(others).saturating_add(wanted.total());
             let grows = wanted.total() > self.mine.units[unit].total();
             if grows && demand > total {
@@ -98,14 +95,13 @@ impl Ledger {
 
     /// Bytes that live processes hold on a card, each with its process id.
     pub(crate) fn holders(&self, unit: usize) -> Vec<(u32, u64)> {
-        let processes = self.file.locked(live).unwrap_or_default();
-        let held = processes.into_iter().map(|(_, process)| (process.pid, process.units[unit].total()));
-        held.filter(|(_, bytes)| *bytes > 0).collect()
+        let held = self.file.locked(|file| live_on(file, unit)).unwrap_or_default();
+        held.into_iter().map(|held| (held.pid, held.bytes)).collect()
     }
 
-    /// What is known of a card beyond any process.
+    /// What is known of a card beyond any process. Its numbers change one at a time, so that no lock is needed to read them.
     pub(crate) fn unit(&self, unit: usize) -> UnitRecord {
-        self.file.locked(|file| file.unit(unit)).unwrap_or_default()
+        self.file.unit(unit).unwrap_or_default()
     }
 
     /// Changes what is known of a card beyond any process.
@@ -118,16 +114,27 @@ impl Ledger {
     }
 }
 
-/// The processes that still run, with their slots.
-fn live(file: &BookFile) -> std::io::Result<Vec<(usize, ProcessRecord)>> {
-    let mut processes = Vec::new();
+/// What a process that still runs holds on a card.
+struct Held {
+    slot: usize,
+    pid: u32,
+    bytes: u64,
+}
+
+/// The processes that hold something on a card and still run. Those that hold nothing are not looked up: there are many of them on a
+/// machine that was used often.
+fn live_on(file: &BookFile, unit: usize) -> std::io::Result<Vec<Held>> {
+    let mut held = Vec::new();
     for slot in 0..file.process_count()? {
-        let process = file.process(slot)?;
-        if liveness::is_alive(process.pid, process.start_time) {
-            processes.push((slot, process));
+        let bytes = file.unit_use(slot, unit)?.total();
+        if bytes > 0 {
+            let (pid, start_time) = file.identity(slot)?;
+            if liveness::is_alive(pid, start_time) {
+                held.push(Held { slot, pid, bytes });
+            }
         }
     }
-    Ok(processes)
+    Ok(held)
 }
 
 #[cfg(test)]

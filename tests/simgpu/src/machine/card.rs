@@ -60,6 +60,9 @@ pub struct Card {
     /// NVLink connections by link number.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nvlinks: Vec<NvLink>,
+    /// KiB a second that each trained NVLink connection carries from the card, and to it: its counters go by the clock.
+    #[serde(default)]
+    pub nvlink_traffic: (u64, u64),
     /// Whether other cards may reach this one's memory.
     pub peer_access: bool,
 }

@@ -23,6 +23,11 @@ pub enum Fault {
         /// After so many NVML calls about it.
         after_nvml_calls: Option<u64>,
     },
+    /// The driver lists the card no more: it was unbound, or taken from this container. Those behind it move up by one.
+    CardGone {
+        /// Index of the card as described.
+        card: usize,
+    },
     /// No context can be created on `card`: `code` is the CUDA result (2 out of memory, 46 device unavailable, 999 unknown).
     ContextFails {
         /// NVML index of the card.

@@ -5,6 +5,7 @@ mod fault;
 mod mig;
 mod models;
 mod topology;
+mod wander;
 
 use std::path::Path;
 
@@ -34,6 +35,9 @@ pub struct Machine {
     /// Most bytes that one process may pin; `None` leaves it to the machine that runs the test.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pinned_limit: Option<u64>,
+    /// Whether readings, and the memory of other people's processes, wander from second to second as on busy cards.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub wander: bool,
     /// What goes wrong, and when.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<Fault>,
@@ -47,6 +51,7 @@ impl Default for Machine {
             cards: Vec::new(),
             ancestor: Ancestor::default(),
             pinned_limit: None,
+            wander: false,
             faults: Vec::new(),
         }
     }

@@ -37,6 +37,7 @@ impl Card {
             pci_device_id: 0x2330_10DE,
             mig: Mig::Disabled,
             nvlinks: vec![NvLink::Switch; 18],
+            nvlink_traffic: (1_200_000, 900_000),
             pcie: Some(Pcie { generation: 5, max_generation: 5, width: 16, max_width: 16, sent: 120, received: 340 }),
             clocks: Some(Clocks { sm: 1980, memory: 2619, max_sm: 1980, max_memory: 2619 }),
             power_usage: Some(70_900),
@@ -101,6 +102,7 @@ impl Card {
             ecc: Some(EccCounts::default()),
             persistence: Some(true),
             nvlinks: Vec::new(),
+            nvlink_traffic: (0, 0),
             peer_access: true,
         }
     }

@@ -5,10 +5,12 @@
 
 mod errors;
 mod events;
+mod fields;
 mod identity;
 mod links;
 mod memory;
 mod mig;
+mod others;
 mod processes;
 mod readings;
 mod session;
@@ -79,6 +81,7 @@ impl Driver {
 /// A call that names no device.
 fn ask<T>(call: &str, answer: impl FnOnce(&mut Driver) -> Result<T, Error>) -> Result<T, Error> {
     let answered = driver::with(|driver| {
+        driver.refresh();
         driver.nvml_ready()?;
         driver.nvml_call(call, None)?;
         answer(driver)

@@ -4,6 +4,8 @@ use std::ffi::{c_char, c_int, c_uint};
 
 use super::errors::{Error, Return};
 use super::{Handle, ask, code, handle, put};
+use crate::driver::Driver;
+use crate::machine::Fault;
 use crate::{driver, text};
 
 #[unsafe(no_mangle)]
@@ -80,10 +82,17 @@ pub unsafe extern "C" fn nvmlSystemGetProcessName(pid: c_uint, name: *mut c_char
     code(answer.and_then(|answer| unsafe { put_text(name, length, &answer) }))
 }
 
+/// The cards that the driver lists.
+fn listed(driver: &Driver) -> impl Iterator<Item = usize> + '_ {
+    let gone =
+        |card: &usize| driver.machine.faults.iter().any(|f| matches!(f, Fault::CardGone { card: c } if c == card));
+    (0..driver.machine.cards.len()).filter(move |card| !gone(card))
+}
+
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nvmlDeviceGetCount_v2(count: *mut c_uint) -> Return {
     let answer =
-        ask("nvmlDeviceGetCount_v2", |driver| c_uint::try_from(driver.machine.cards.len()).map_err(|_| Error::Unknown));
+        ask("nvmlDeviceGetCount_v2", |driver| c_uint::try_from(listed(driver).count()).map_err(|_| Error::Unknown));
     // SAFETY: NVML asks for a pointer that may be written.
     code(answer.and_then(|answer| unsafe { put(count, answer) }))
 }
@@ -91,10 +100,7 @@ pub unsafe extern "C" fn nvmlDeviceGetCount_v2(count: *mut c_uint) -> Return {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nvmlDeviceGetHandleByIndex_v2(index: c_uint, device: *mut Handle) -> Return {
     let answer = ask("nvmlDeviceGetHandleByIndex_v2", |driver| {
-        let index = index as usize;
-        if index >= driver.machine.cards.len() {
-            return Err(Error::InvalidArgument);
-        }
+        let index = listed(driver).nth(index as usize).ok_or(Error::InvalidArgument)?;
         driver.nvml_call("nvmlDeviceGetHandleByIndex_v2", Some(index))?;
         Ok(handle(index))
     });
