@@ -35,6 +35,7 @@ fn failures_of_other_engines_are_told_apart() {
         ("fresh-others", 0.95, 1.0, 1.0, 0.85),
         ("fresh-others-2", 0.88, 1.0, 1.0, 0.85),
         ("fresh-others-3", 0.88, 0.0, 1.0, 0.85),
+        ("fresh-others-4", 0.75, 0.75, 1.0, 0.7),
     ]);
 }
 

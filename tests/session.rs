@@ -61,6 +61,8 @@ impl Terminal {
     fn resize(&self, width: u16, height: u16) {
         let (width, height) = (width.to_string(), height.to_string());
         assert!(self.tmux(&["resize-window", "-x", &width, "-y", &height]).status.success());
+        // crossterm loses sight of a key that comes in the same moment as a new size, until the next key.
+        std::thread::sleep(Duration::from_millis(300));
     }
 
     /// Waits for a screen that shows all of `words`.
@@ -216,15 +218,74 @@ fn a_slow_driver_freezes_no_screen() {
 fn a_command_is_followed_to_its_end() {
     let folder = tempfile::tempdir().unwrap();
     let machine = machine(folder.path());
-    let command = "run --tui -- sh -c 'for n in 1 2 3 4 5 6 7 8; do echo said $n; sleep 0.2; done; exit 3'";
-    let Some(terminal) = Terminal::start_with("run", &environment(&machine), command) else { return };
-    terminal.wait_for(&["shardfit run", "running", "A10", "said 2"]);
+    let log = "examples/oom/case1-72b-on-one-card.log";
+    let script = format!("while read -r line; do echo \\\"\\$line\\\"; sleep 0.1; done < {log}; exit 3");
+    let command = format!("run --tui --interval 0.1s -- sh -c \"{script}\"");
+    let state = format!("XDG_STATE_HOME='{}' ", folder.path().display());
+    let variables = environment(&machine) + &state;
+    let Some(terminal) = Terminal::start_with("run", &variables, &command) else { return };
+    terminal.wait_for(&["shardfit run", "loading weights", "A10", "command 0.00", "Starting to load model"]);
     terminal.keys("q");
-    terminal.wait_for(&["end the command?"]);
+    terminal.wait_for(&["end the command? y: send SIGTERM"]);
     terminal.keys("n");
-    terminal.wait_for(&["said 5"]);
-    let after = terminal.wait_for(&["ended with 3"]);
-    assert!(!after.contains("running"), "{after}");
+    let ended = terminal.wait_for(&["how it ended", "exit code 3", "single_gpu_placement", "repair", "any key leave"]);
+    assert!(ended.contains("ended  "), "{ended}");
+    // It stays, whatever the size, until a key.
+    terminal.resize(80, 24);
+    terminal.wait_for(&["how it ended", "more rows below"]);
+    terminal.keys("PageDown");
+    terminal.keys("PageDown");
+    terminal.resize(100, 30);
+    terminal.wait_for(&["any key leave"]);
+    terminal.keys("x");
+    let after = terminal.wait_for(&["top --replay", "ended with 3"]);
+    assert!(!after.contains("how it ended"), "{after}");
+    terminal.keys("typed");
+    terminal.wait_for(&["typed"]);
+}
+
+/// What was ended by the user is not explained to them: the screen goes at once, with the command's own code.
+#[test]
+fn a_command_is_ended_from_its_screen() {
+    let folder = tempfile::tempdir().unwrap();
+    let machine = machine(folder.path());
+    let variables = environment(&machine) + &format!("XDG_STATE_HOME='{}' ", folder.path().display());
+    let script = "trap 'echo told; exit 7' TERM; echo ready; while :; do sleep 0.1; done";
+    let command = format!("run --tui --ascii -- sh -c \"{script}\"");
+    let Some(terminal) = Terminal::start_with("end", &variables, &command) else { return };
+    let shown = terminal.wait_for(&["shardfit run", "ready", "q end the command"]);
+    assert!(shown.is_ascii(), "{shown}");
+    terminal.keys("q");
+    terminal.wait_for(&["end the command? y: send SIGTERM"]);
+    terminal.keys("y");
+    terminal.wait_for(&["told", "ended with 7"]);
+    drop(terminal);
+
+    let command = "run --tui -- sh -c 'echo ready; sleep 60'";
+    let Some(terminal) = Terminal::start_with("interrupt", &variables, command) else { return };
+    terminal.wait_for(&["ready"]);
+    terminal.keys("C-c");
+    terminal.wait_for(&["was ended by signal 2", "ended with 130"]);
+    drop(terminal);
+
+    let command = "run --tui -- sh -c \"trap '' TERM; echo deaf; while :; do sleep 0.1; done\"";
+    let Some(terminal) = Terminal::start_with("deaf", &variables, command) else { return };
+    terminal.wait_for(&["deaf"]);
+    terminal.keys("q");
+    terminal.keys("y");
+    terminal.wait_for(&["told to end"]);
+    terminal.keys("q");
+    terminal.wait_for(&["y: kill it"]);
+    terminal.keys("y");
+    terminal.wait_for(&["was ended by signal 9", "ended with 137"]);
+}
+
+/// Nobody at the keys: the screen leaves when the command has ended.
+#[test]
+fn an_unattended_screen_leaves_by_itself() {
+    let command = "run --tui -- sh -c 'echo said; exit 4' < /dev/null";
+    let Some(terminal) = Terminal::start("unattended", command) else { return };
+    terminal.wait_for(&["ended with exit code 4", "ended with 4"]);
 }
 
 /// Run by the test below in a terminal of its own.
@@ -248,8 +309,49 @@ fn a_panic_leaves_the_terminal_as_it_was() {
 }
 
 #[test]
-fn a_load_draws_and_then_reports() {
+fn a_load_shows_its_verdict_and_then_reports() {
     let arguments = "load examples/models/tiny-qwen2 --tp 2 --device host --gpus 2xA10 --tui";
     let Some(terminal) = Terminal::start("load", arguments) else { return };
-    terminal.wait_for(&["confirmed on host memory", "ended with 0"]);
+    terminal.wait_for(&[
+        "shardfit load",
+        "host memory",
+        "weights",
+        "how it ended",
+        "confirmed on host memory",
+        "any key",
+    ]);
+    terminal.keys("Enter");
+    let after = terminal.wait_for(&["confirmed on host memory", "rank  card", "ended with 0"]);
+    assert!(!after.contains("how it ended"), "{after}");
+}
+
+#[test]
+fn a_load_is_held_and_let_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let machine = machine(folder.path());
+    let arguments = "load examples/models/tiny-qwen2 --tp 2 --device cuda --tui --hold until-key";
+    let Some(terminal) = Terminal::start_with("hold", &environment(&machine), arguments) else { return };
+    terminal.wait_for(&["shardfit load", "held", "A10", "let go of the cards", "all bytes arrived"]);
+    terminal.resize(80, 24);
+    terminal.wait_for(&["let go of the cards"]);
+    terminal.keys("q");
+    terminal.wait_for(&["how it ended", "every shard is on its card"]);
+    terminal.keys("q");
+    terminal.wait_for(&["ended with 0"]);
+}
+
+/// A load that is told to stop frees what it holds and ends as one that did not prove anything.
+#[test]
+fn a_load_is_stopped_from_its_screen() {
+    let arguments = "load Qwen/Qwen2.5-7B-Instruct --synthetic --tp 2 --device host --gpus 2xA100-80GB --max-model-len 1024 --verify full --tui";
+    let Some(terminal) = Terminal::start("stop-load", arguments) else { return };
+    let shown = terminal.wait_for(&["shardfit load"]);
+    if shown.contains("ended with 3") {
+        // The machine has too little memory for the rehearsal.
+        return;
+    }
+    terminal.keys("q");
+    terminal.wait_for(&["stop the load?"]);
+    terminal.keys("y");
+    terminal.wait_for(&["the load was cancelled", "ended with 3"]);
 }

@@ -7,6 +7,7 @@ mod exit;
 mod output;
 mod picture;
 mod resolve;
+mod screen;
 
 use std::ffi::OsString;
 

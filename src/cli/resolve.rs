@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::Problem;
 use super::args::{EngineFlags, FleetFlags};
 use super::calibration;
-use crate::engines::command_line::{self, CommandError, CommandTemplate, read_words};
+use crate::engines::command_line::{self, CommandError, CommandTemplate, ScriptCommand, read_words};
 use crate::engines::{ENGINES, Engine, Settings, Version, engine};
 use crate::hardware::{
     DeviceOrder, Fleet, FleetSource, FleetSpec, ResolveError, VisibleDevices, resolve, resolve_snapshot,
@@ -353,7 +353,11 @@ pub fn subject(model_text: Option<&str>, flags: &EngineFlags, command: &[String]
         let model = model(name)?;
         return Ok(Subject { model, engine, version, settings: typed, notes: Vec::new(), template: None, mask: None });
     }
-    let invocation = read_words(command).map_err(bad_command)?;
+    let invocation = match (read_words(command), command_line::read_script(command)) {
+        // An engine that is not known may be called by a script that can be read.
+        (Err(CommandError::UnknownProgram { .. }), Some(run)) => return script_of(&run, flags, typed),
+        (read, _) => read.map_err(bad_command)?,
+    };
     let name = model_text.map(str::to_owned).or_else(|| invocation.model_on_host()).ok_or_else(|| {
         Problem::usage("the command names no model").hint("write it before the `--`: `shardfit plan MODEL -- COMMAND`")
     })?;
@@ -403,6 +407,17 @@ fn script(path: &Path, flags: &EngineFlags, typed: Settings) -> Result<Subject, 
     notes.extend(reading.notes);
     notes.extend(read_draft(engine, &mut settings));
     Ok(Subject { model: model(&reading.model)?, engine, version, settings, notes, template: None, mask: None })
+}
+
+/// The script that a command runs.
+fn script_of(run: &ScriptCommand, flags: &EngineFlags, typed: Settings) -> Result<Subject, Problem> {
+    let mut subject = script(Path::new(&run.path), flags, typed)?;
+    subject.mask = run.visible_devices.clone();
+    if let Some((launcher, count)) = &run.launcher {
+        let count = count.map_or_else(|| "several".to_owned(), |count| count.to_string());
+        subject.notes.push(format!("`{launcher}` starts {count} processes of the script: the plan is of one"));
+    }
+    Ok(subject)
 }
 
 /// The cards a subject would see.

@@ -9,6 +9,8 @@ use regex::Regex;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Origin {
     pub rank: Option<u32>,
+    /// The rank that a launcher put before that of the program.
+    pub launched: Option<u32>,
     pub pid: Option<u32>,
 }
 
@@ -16,7 +18,10 @@ impl Origin {
     /// Whether lines of these two may be parts of one message.
     pub(super) fn may_continue(self, first: Self) -> bool {
         let agree = |a: Option<u32>, b: Option<u32>| a.zip(b).is_none_or(|(a, b)| a == b);
-        agree(self.rank, first.rank) && agree(self.pid, first.pid)
+        // The program names itself in the first line only, a launcher in all.
+        let outer = |origin: Self| origin.launched.or(origin.rank);
+        let inner = self.launched.is_none() || first.launched.is_none() || agree(self.rank, first.rank);
+        agree(outer(self), outer(first)) && inner && agree(self.pid, first.pid)
     }
 }
 
@@ -104,11 +109,17 @@ pub(super) fn origin(line: &str) -> Origin {
     let front = line.get(..line.len() - words.len()).unwrap_or("");
     let front = if front.is_empty() { line.get(..line.len().min(48)).unwrap_or("") } else { front };
     // What stands nearest to the words is what the program itself says; launchers put theirs before it.
-    let number = |regex: &LazyLock<Option<Regex>>| {
-        let captures = regex.as_ref()?.captures_iter(front).last()?;
-        captures.iter().skip(1).flatten().next()?.as_str().parse().ok()
+    let numbers = |regex: &LazyLock<Option<Regex>>| -> Vec<u32> {
+        let Some(regex) = regex.as_ref() else { return Vec::new() };
+        let found = regex.captures_iter(front).filter_map(|c| c.iter().skip(1).flatten().next().map(|m| m.as_str()));
+        found.filter_map(|number| number.parse().ok()).collect()
     };
-    Origin { rank: number(&RANK), pid: number(&PID) }
+    let (ranks, pids) = (numbers(&RANK), numbers(&PID));
+    Origin {
+        rank: ranks.last().copied(),
+        launched: ranks.first().copied().filter(|_| ranks.len() > 1),
+        pid: pids.last().copied(),
+    }
 }
 
 /// What lines of an engine hold beside its words: package paths, names of processes and loggers.
@@ -219,10 +230,13 @@ mod tests {
     fn ranks_are_those_of_the_prefix() {
         assert_eq!(
             origin("(VllmWorker rank=1 pid=2978) ERROR 03-19 07:27:53 [a.py:3] of rank=7"),
-            Origin { rank: Some(1), pid: Some(2978) }
+            Origin { rank: Some(1), pid: Some(2978), ..Origin::default() }
         );
         assert_eq!(origin("[2025-07-07 19:00:30 DP4 TP4] hit").rank, Some(4));
         assert_eq!(origin("(Worker_TP3 pid=12) x").rank, Some(3));
         assert_eq!(origin("nothing here"), Origin::default());
+        let first = origin("[rank0]: [TRT-LLM] [RANK 1] [E] x");
+        assert_eq!(first.rank, Some(1));
+        assert!(origin("[rank0]: y").may_continue(first) && !origin("[rank1]: y").may_continue(first));
     }
 }

@@ -30,6 +30,9 @@ pub struct RunReport {
     pub cards_reason: Option<String>,
     /// The stages that its output told of, in order.
     pub phases: Vec<PhaseReport>,
+    /// What the recording of the cards shows: neighbours that came or went, workers of another engine that nobody ended, a pool that ran
+    /// dry; the largest first.
+    pub observed: Vec<ObservedReport>,
     /// What its output says about memory; absent where it ended well or was not started.
     pub diagnosis: Option<DiagnosisReport>,
     /// Processes of the command that outlived it and hold memory on cards.
@@ -68,6 +71,23 @@ pub struct PhaseReport {
     /// Seconds from the start; `null` for output that came too late to be timed.
     pub seconds: Option<f64>,
     /// The line that told.
+    pub text: String,
+}
+
+/// Something that the recording of the cards shows.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct ObservedReport {
+    /// `neighbour_took`, `neighbour_released`, `orphan` or `shared_pool_exhausted`.
+    pub kind: String,
+    /// NVML index, `0`, or of a MIG instance `0/2`.
+    pub card: String,
+    /// The process; `null` for memory that no listed process accounts for.
+    pub pid: Option<u32>,
+    /// Memory taken, released or held; of a pool, what was left of it.
+    pub memory_bytes: Bytes,
+    /// When it was first seen, in seconds from the start.
+    pub seconds: f64,
+    /// In words.
     pub text: String,
 }
 

@@ -105,6 +105,11 @@ impl Child {
 pub struct Group(Pid);
 
 impl Group {
+    /// Ends all processes of the group at once, whether they agree or not.
+    pub fn kill(self) {
+        let _ = kill_process_group(self.0, Signal::KILL);
+    }
+
     /// Passes a signal on to all processes of the group; a group that has ended is no failure.
     pub fn send(self, signal: i32) {
         if let Some(signal) = Signal::from_named_raw(signal) {

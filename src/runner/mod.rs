@@ -6,22 +6,32 @@
 
 mod child;
 mod clock;
+mod explain;
 mod family;
 mod host;
+mod listener;
 mod log;
+mod neighbours;
+mod observed;
 mod phases;
+mod pools;
 mod recorded;
 mod relay;
 mod report;
 mod traces;
 mod watch;
 
-pub use child::{Child, Ended};
+pub use child::{Child, Ended, Group};
 pub use clock::LineClock;
+pub use explain::{doubt_the_kernel, explain};
 pub use family::Family;
+pub use listener::{Heard, Listener};
 pub use log::KeptLog;
+pub use neighbours::{Neighbour, Neighbours};
+pub use observed::{Observation, ObservationKind, Recorded, observe};
 pub use phases::phases;
+pub use pools::PoolTrace;
 pub use recorded::RecordingProbe;
-pub use report::report;
+pub use report::{Account, report};
 pub use traces::{CardTrace, Moment, absorb};
 pub use watch::{Notice, Options, Outcome, Survivor, watch};

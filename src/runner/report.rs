@@ -1,13 +1,24 @@
 //! An outcome as a report.
 
-use super::{CardTrace, Ended, Moment, Outcome, Survivor};
+use super::{CardTrace, Ended, Moment, Observation, Outcome, Survivor};
 use crate::engines::command_line::without_secrets;
 use crate::report::probe::ToolReport;
-use crate::report::run::{EndReport, MomentReport, PhaseReport, RunCard, RunReport, SurvivorReport};
+use crate::report::run::{EndReport, MomentReport, ObservedReport, PhaseReport, RunCard, RunReport, SurvivorReport};
 use crate::report::{DiagnosisReport, PlanReport};
 
 /// Lines of output in a report.
 const LINES: usize = 20;
+
+/// What was made of the output and the recording of a command.
+#[derive(Debug, Clone, Default)]
+pub struct Account {
+    /// The stages that the output told of.
+    pub phases: Vec<PhaseReport>,
+    /// What the recording shows.
+    pub observed: Vec<Observation>,
+    /// Why it failed.
+    pub diagnosis: Option<DiagnosisReport>,
+}
 
 /// The report of a command: what was planned (or why not) and what happened (or nothing, where it was kept from starting).
 #[must_use]
@@ -16,8 +27,7 @@ pub fn report(
     plan: Result<PlanReport, String>,
     outcome: Option<&Outcome>,
     cards_reason: Option<String>,
-    diagnosis: Option<DiagnosisReport>,
-    phases: Vec<PhaseReport>,
+    account: Account,
 ) -> RunReport {
     let (plan, plan_reason) = match plan {
         Ok(plan) => (Some(plan), None),
@@ -32,8 +42,9 @@ pub fn report(
         ended: outcome.map(end),
         cards: outcome.map(|outcome| outcome.cards.iter().map(card).collect()).unwrap_or_default(),
         cards_reason,
-        phases,
-        diagnosis,
+        phases: account.phases,
+        observed: account.observed.iter().map(observed).collect(),
+        diagnosis: account.diagnosis,
         survivors: outcome.map(|outcome| outcome.survivors.iter().map(survivor).collect()).unwrap_or_default(),
     }
 }
@@ -74,6 +85,17 @@ fn moment(moment: &Moment) -> MomentReport {
         used_bytes: moment.used,
         ours_bytes: moment.ours,
         others_bytes: moment.ours.map(|ours| moment.used.saturating_sub(ours)),
+    }
+}
+
+fn observed(seen: &Observation) -> ObservedReport {
+    ObservedReport {
+        kind: seen.kind.name().to_owned(),
+        card: seen.card.to_string(),
+        pid: seen.pid,
+        memory_bytes: seen.bytes,
+        seconds: seen.at.as_secs_f64(),
+        text: seen.text.clone(),
     }
 }
 

@@ -11,7 +11,9 @@ use signal_hook::iterator::{Handle, Signals};
 use signal_hook::low_level::emulate_default_handler;
 
 use super::relay::relay;
-use super::{CardTrace, Child, Ended, Family, KeptLog, LineClock, absorb, host};
+use super::{
+    CardTrace, Child, Ended, Family, KeptLog, LineClock, Neighbour, Neighbours, PoolTrace, absorb, host, pools,
+};
 use crate::hardware::Snapshot;
 use crate::monitor::{Interval, Sample, Sampler};
 use crate::probe::Probe;
@@ -35,9 +37,16 @@ pub struct Options {
     pub quiet: Option<Duration>,
 }
 
-/// What the reader should know while the command runs.
+/// What whoever shows the command should know while it runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
+    /// The cards were asked.
+    Sampled {
+        /// What they answered.
+        sample: Sample,
+        /// The command's processes among those that hold memory.
+        ours: Vec<u32>,
+    },
     /// Nothing was printed and no card's memory changed for this long.
     Quiet(Duration),
     /// The cards cannot be read any more.
@@ -68,6 +77,10 @@ pub struct Outcome {
     pub clock: LineClock,
     /// The cards; empty where no driver answers.
     pub cards: Vec<CardTrace>,
+    /// Who else was on them.
+    pub neighbours: Vec<Neighbour>,
+    /// Cards without memory of their own.
+    pub pools: Vec<PoolTrace>,
     /// Its processes that still hold memory.
     pub survivors: Vec<Survivor>,
     /// Processes that the kernel killed meanwhile for want of host memory; `None` where it does not say.
@@ -97,6 +110,8 @@ pub fn watch(
     let start = Instant::now();
     let kills = host::memory_kills();
     let (events, inbox) = channel();
+    // Before anything of the command is seen: whoever sees it may signal.
+    let signals = pass_on(events.clone())?;
     let (output, errors) = child.streams();
     let mut open = 0;
     if let Some(output) = output {
@@ -109,7 +124,6 @@ pub fn watch(
     }
     let group = child.group();
     let mut family = Family::new(child.id());
-    let signals = pass_on(events.clone())?;
     let sampler = match probe {
         Some(probe) => Some(Sampler::start(probe, options.interval, events.clone(), Event::Sampled)?),
         None => None,
@@ -121,6 +135,8 @@ pub fn watch(
     let mut log = KeptLog::default();
     let mut clock = LineClock::default();
     let mut cards: Vec<CardTrace> = Vec::new();
+    let mut neighbours = Neighbours::default();
+    let mut shared = Vec::new();
     let mut last_sample = None;
     let mut passed_on = None;
     let mut ended: Option<(Ended, Instant)> = None;
@@ -142,15 +158,20 @@ pub fn watch(
             Ok(Event::Sampled(Sample { at, outcome: Ok(snapshot) })) => {
                 blind = false;
                 absorb(&mut cards, at, &snapshot, &mut family);
+                neighbours.absorb(at, &snapshot, &mut family);
+                pools::absorb(&mut shared, at, &snapshot, host::memory());
+                let ours = ours(&snapshot, &mut family);
+                notify(Notice::Sampled { sample: Sample { at, outcome: Ok(snapshot.clone()) }, ours });
                 if cards.iter().any(moves) {
                     (stirred, was_told) = (Instant::now(), false);
                 }
                 last_sample = Some(snapshot);
             }
-            Ok(Event::Sampled(Sample { outcome: Err(why), .. })) => {
+            Ok(Event::Sampled(Sample { at, outcome: Err(why) })) => {
                 if !blind {
-                    notify(Notice::Blind(why));
+                    notify(Notice::Blind(why.clone()));
                 }
+                notify(Notice::Sampled { sample: Sample { at, outcome: Err(why) }, ours: Vec::new() });
                 blind = true;
             }
             Ok(Event::Signalled(signal)) => {
@@ -186,6 +207,8 @@ pub fn watch(
         log,
         clock,
         cards,
+        neighbours: neighbours.into_list(),
+        pools: shared,
         survivors,
         host_kills: kills.zip(host::memory_kills()).map(|(before, after)| after.saturating_sub(before)),
         passed_on,
@@ -199,6 +222,15 @@ fn moves(card: &CardTrace) -> bool {
         (Some(now), Some(before)) => (now.used - before.used).magnitude() > STILL,
         _ => true,
     }
+}
+
+/// The command's processes that hold memory.
+fn ours(snapshot: &Snapshot, family: &mut Family) -> Vec<u32> {
+    let all = snapshot.cards.iter().filter_map(|card| card.processes.as_ref().known()).flatten();
+    let mut ours: Vec<u32> = all.map(|process| process.pid).filter(|pid| family.contains(*pid)).collect();
+    ours.sort_unstable();
+    ours.dedup();
+    ours
 }
 
 /// Hands signals to the loop, from a thread of their own.

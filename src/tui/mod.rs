@@ -23,7 +23,7 @@ mod view;
 pub use action::{Action, Mode};
 pub use playback::{Playback, Seek};
 pub use state::{Frozen, Pane, Question, RecordingNote, Size, State};
-pub use terminal::Terminal;
+pub use terminal::{Terminal, give_back};
 pub use theme::{Meaning, Palette, Symbols, Theme};
 pub use update::{Effect, update};
 pub use view::View;

@@ -117,6 +117,12 @@ impl Terminal {
     }
 }
 
+/// Gives the terminal back from any thread, for a program that must end without returning; nothing where no screen is open.
+pub fn give_back() {
+    BROKEN.store(true, Ordering::SeqCst);
+    close();
+}
+
 impl Drop for Terminal {
     fn drop(&mut self) {
         close();

@@ -86,6 +86,25 @@ pub fn fine() -> Vec<CardState> {
         .collect()
 }
 
+/// A10 cards on which so much of a load has arrived, beside what its context takes.
+pub fn filling(arrived: &[Bytes]) -> Vec<CardState> {
+    let card = |(index, bytes): (u32, &Bytes)| {
+        let used = *bytes + Bytes::mib(250);
+        let load = process(4100, used, "shardfit", "ann", "shardfit load /models/x --tp 4");
+        card(index, "NVIDIA A10", Bytes::mib(23_028), Bytes::mib(512), vec![load])
+    };
+    (0..).zip(arrived).map(card).collect()
+}
+
+/// Somebody takes memory of a card until so much is in use.
+pub fn crowd(card: &mut CardState, used: Bytes) {
+    let (Known(memory), Known(processes)) = (&mut card.memory, &mut card.processes) else { return };
+    let taken = used.saturating_sub(memory.used);
+    processes.push(process(8123, taken, "python3", "bo", "python3 train.py"));
+    memory.free = memory.free.saturating_sub(taken);
+    memory.used = used;
+}
+
 /// Eight H100 filled by one server; one worker is an orphan, and card 2 holds something that nobody lists.
 pub fn nearly_full() -> Vec<CardState> {
     let mut cards: Vec<_> = (0..8).map(h100).collect();

@@ -12,7 +12,7 @@ use shardfit::tui::{Action, State, Theme, View, update};
 use shardfit::units::Bytes;
 
 use super::plans::plan;
-use super::{cards, paint, size};
+use super::{cards, follow, load, paint, size};
 
 /// Pixels of a cell.
 const CELL: (u32, u32) = (9, 18);
@@ -49,8 +49,16 @@ fn docs() -> [(&'static str, State); 4] {
 fn the_screens_of_the_documentation_are_fresh() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/screens");
     let renew = std::env::var_os("SHARDFIT_RENEW_DOCS").is_some();
-    for (name, state) in docs() {
-        let drawn = svg(&paint(&state, &Theme::default()));
+    let theme = Theme::default();
+    let views = docs().map(|(name, state)| (name, paint(&state, &theme)));
+    let in_progress = [
+        ("load", load::painted(&load::state(4, 9), &theme, (120, 40))),
+        ("load-failed", load::painted(&load::failed(), &theme, (120, 40))),
+        ("run", follow::painted(&follow::state(cards::fine), &theme, (120, 40))),
+        ("run-failed", follow::painted(&follow::failed(), &theme, (120, 40))),
+    ];
+    for (name, painted) in views.into_iter().chain(in_progress) {
+        let drawn = svg(&painted);
         let path = folder.join(format!("{name}.svg"));
         if renew {
             std::fs::create_dir_all(&folder).unwrap();

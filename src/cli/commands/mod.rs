@@ -7,6 +7,5 @@ pub mod plan;
 pub mod probe;
 pub mod profiles;
 pub mod run;
-mod run_screen;
 pub mod schema;
 pub mod top;

@@ -10,6 +10,7 @@ pub mod flags;
 mod front;
 mod invocation;
 mod program;
+mod script;
 mod secrets;
 mod template;
 pub mod values;
@@ -18,6 +19,7 @@ mod words;
 
 pub use error::{CommandError, Warning};
 pub use invocation::{Invocation, Mount, VersionSource};
+pub use script::{ScriptCommand, read_script};
 pub use secrets::without_secrets;
 pub use template::CommandTemplate;
 

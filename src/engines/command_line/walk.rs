@@ -57,7 +57,7 @@ pub(super) fn read(words: Vec<Word>, around: &Surroundings) -> Result<Invocation
 }
 
 /// The commands in `words`, each as the positions of its arguments; redirections and their targets are left out.
-fn commands(words: &[Word]) -> Vec<Vec<usize>> {
+pub(super) fn commands(words: &[Word]) -> Vec<Vec<usize>> {
     let mut commands = vec![Vec::new()];
     let mut target = false;
     for (i, word) in words.iter().enumerate() {
@@ -207,7 +207,7 @@ fn other(
 }
 
 /// The position of the command text in `bash -c TEXT`.
-fn shell_text(values: &[&str]) -> Option<usize> {
+pub(super) fn shell_text(values: &[&str]) -> Option<usize> {
     let shell = front::basename(values.first()?);
     if !matches!(shell, "sh" | "bash" | "zsh" | "dash" | "ash") {
         return None;

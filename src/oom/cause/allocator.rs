@@ -460,7 +460,7 @@ fn in_pieces(context: &Context<'_>) -> Option<Judgement> {
 
 /// What a cache holds at most while hardly anything was given back; the messages round to 10 MiB.
 fn untouched(total: Bytes) -> Bytes {
-    Bytes::mib(16).max(Bytes(total.0 / 200))
+    Bytes::mib(16).max(Bytes(total.0 / 100))
 }
 
 /// The allocator never took anything back: nothing but weights was allocated so far.

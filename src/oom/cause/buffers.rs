@@ -47,6 +47,14 @@ pub(super) fn judge(context: &Context<'_>) -> Option<Judgement> {
             Cause::ActivationOrLogitsPeak,
             "a command buffer at run time needs more than weights and cache leave",
         ),
+        Signal::BufferLimitExceeded if context.is_at(&[Stage::Weights]) => Some(
+            Judgement::new(
+                Cause::WeightsDoNotFit,
+                Confidence::Medium,
+                "room for all weights is asked for in one block, which the device does not have",
+            )
+            .on(context.stage_event),
+        ),
         Signal::BufferLimitExceeded => Some(
             Judgement::new(
                 Cause::ActivationOrLogitsPeak,
@@ -124,7 +132,10 @@ fn ggml(context: &Context<'_>) -> Judgement {
         return Judgement::new(
             Cause::KvCacheTooSmallForMaxLen,
             Confidence::High,
-            format!("the cache of the whole context takes{size} on this card"),
+            format!(
+                "the cache of the whole context takes{size} {}",
+                if has("host_buffer") { "of host memory" } else { "on this card" }
+            ),
         )
         .not(Cause::WeightsDoNotFit, "the weights were loaded before");
     }
@@ -261,7 +272,8 @@ fn engine_buffer(context: &Context<'_>) -> Judgement {
 
 fn component(context: &Context<'_>) -> Judgement {
     let component = context.failure.text("failed_component").unwrap_or_default().to_owned();
-    let lower = component.to_ascii_lowercase();
+    // In parentheses stands what the component serves, not what it is.
+    let lower = component.split('(').next().unwrap_or_default().to_ascii_lowercase();
     let free = context.failure.number("free_gib").map(|f| format!(" with {f} GiB free")).unwrap_or_default();
     let why = format!("`{component}` could not be created{free}");
     let cause = if lower.contains("kv cache") {
@@ -274,6 +286,10 @@ fn component(context: &Context<'_>) -> Judgement {
         Cause::CudaGraphCapture
     } else if lower.is_empty() {
         Cause::Unknown
+    } else if lower.contains("executor resources")
+        && context.failure.bytes("free_gib").is_some_and(|f| f < Bytes::gib(1))
+    {
+        Cause::NcclOrLibraryWorkspace
     } else {
         Cause::ActivationOrLogitsPeak
     };

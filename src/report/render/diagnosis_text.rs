@@ -97,7 +97,8 @@ pub(super) fn logs(report: &DiagnosisReport) -> String {
 }
 
 /// The first line: the cause, where, and how sure.
-pub(super) fn headline(finding: &FindingReport) -> String {
+#[must_use]
+pub fn headline(finding: &FindingReport) -> String {
     let device = finding.device.map(|d| format!(" on card {d}")).unwrap_or_default();
     let rank = finding.rank.map(|r| format!(", rank {r}")).unwrap_or_default();
     let stage = finding.stage.map(|s| format!(", while {}", s.name())).unwrap_or_default();
@@ -142,7 +143,8 @@ fn text_of(finding: &FindingReport) -> Vec<String> {
 }
 
 /// A repair in one line.
-pub(super) fn repair_text(repair: &RepairReport) -> String {
+#[must_use]
+pub fn repair_text(repair: &RepairReport) -> String {
     let flags = if repair.flags.is_empty() {
         repair.change.clone()
     } else {

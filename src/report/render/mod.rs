@@ -23,7 +23,7 @@ pub use as_log::as_log;
 pub use calibration_text::calibration_text;
 pub use comparison_text::{comparison_markdown, comparison_text};
 pub use diagnosis_markdown::diagnosis_markdown;
-pub use diagnosis_text::diagnosis_text;
+pub use diagnosis_text::{diagnosis_text, headline as finding_headline, repair_text as repair_line};
 pub use load_text::load_text;
 pub use plan_explain::plan_explain;
 pub use plan_markdown::plan_markdown;

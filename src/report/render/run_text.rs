@@ -36,6 +36,9 @@ pub fn run_text(report: &RunReport) -> String {
         lines.push(format!("it told of: {}", told.join(" → ")));
     }
     lines.extend(cards(report));
+    for seen in &report.observed {
+        lines.push(format!("{YELLOW}seen on the cards:{RESET} {}", printable(&seen.text)));
+    }
     for survivor in &report.survivors {
         let used = survivor.used_bytes.map_or_else(|| "memory".to_owned(), |bytes| format!("{bytes:.2}"));
         let command = survivor.command.as_deref().map_or_else(|| "(its command cannot be read)".to_owned(), printable);

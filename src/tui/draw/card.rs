@@ -12,7 +12,9 @@ use super::outline::outline;
 use super::text::{fit, reading, right, rule, span, width};
 use super::{Segment, bar, below, first_row};
 use crate::hardware::Reading;
-use crate::monitor::{CardAnalysis, CardUsage, ExpectedCard, MemoryUse, Point, Presence, WatchedCard, short_duration};
+use crate::monitor::{
+    CardAnalysis, CardUsage, ExpectedCard, MemoryUse, OWN_NAME, Point, Presence, WatchedCard, short_duration,
+};
 use crate::tui::{Meaning, Theme};
 use crate::units::Bytes;
 
@@ -30,12 +32,14 @@ pub struct Look<'a> {
     pub analysis: Option<&'a CardAnalysis>,
     /// How far the graphs go back.
     pub zoom: u8,
+    /// What own memory is called.
+    pub own: &'a str,
 }
 
 impl<'a> Look<'a> {
     /// A card that keys do not act on, without a plan.
     pub const fn plain(theme: &'a Theme) -> Self {
-        Self { focused: false, now: Duration::ZERO, theme, expected: None, analysis: None, zoom: 0 }
+        Self { focused: false, now: Duration::ZERO, theme, expected: None, analysis: None, zoom: 0, own: OWN_NAME }
     }
 }
 
@@ -198,7 +202,7 @@ fn legend(memory: &MemoryUse, look: &Look<'_>, columns: u16) -> Line<'static> {
     let mut parts: Vec<(Meaning, String, String)> = Vec::new();
     match (memory.own, memory.others) {
         (Reading::Known(own), Reading::Known(others)) => {
-            parts.push((Meaning::Own, "shardfit".to_owned(), gib(own)));
+            parts.push((Meaning::Own, look.own.to_owned(), gib(own)));
             parts.push((Meaning::Others, "others".to_owned(), gib(others)));
         }
         _ => {

@@ -92,6 +92,7 @@ fn look<'a>(state: &'a State, card: &'a WatchedCard, focused: bool, theme: &'a T
         expected: state.expectation.as_deref().and_then(|plan| plan.card(&card.usage)),
         analysis: state.shown_analysis().card(card.usage.id),
         zoom: state.zoom,
+        ..Look::plain(theme)
     }
 }
 

@@ -2,76 +2,69 @@
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
-use ratatui::text::{Line, Span};
+use ratatui::text::Line;
 
-use super::FollowState;
-use crate::monitor::clock;
-use crate::tui::draw::{Look, card, fit, left, rule, span};
-use crate::tui::layout::Grid;
-use crate::tui::{Meaning, Theme};
-
-/// Lines of output that cards never take.
-const LEAST_LOG: u16 = 5;
+use super::{FollowState, FollowView};
+use crate::tui::Theme;
+use crate::tui::attended::{self, Division, Key};
+use crate::tui::draw::fit;
 
 /// Paints the screen of a command.
 pub fn draw(state: &FollowState, theme: &Theme, frame: &mut Frame<'_>) {
     let area = frame.area();
+    let FollowState { view, onlooker } = state;
     if area.width < 40 || area.height < 8 {
-        frame.render_widget(Line::raw(fit(&state.view.phase, area.width, theme)), area);
+        frame.render_widget(Line::raw(fit(doing(view), area.width, theme)), area);
         return;
     }
     let row = |y: u16| Rect { y, height: 1, ..area };
-    frame.render_widget(header(state, theme, area.width), row(0));
+    let header = attended::header("shardfit run", &view.title, doing(view), view.elapsed, area.width, theme);
+    frame.render_widget(header, row(0));
     let mut top = 1;
-    if let Some(finding) = &state.view.finding {
-        let line = Line::raw(fit(&format!(" ! {finding}"), area.width, theme));
-        frame.render_widget(line.style(theme.style(Meaning::Alarm)), row(top));
+    // Rows that say nothing are given to the cards.
+    if let Some(plan) = &view.plan {
+        let text = fit(&format!(" plan   {}", plan.text), area.width, theme);
+        frame.render_widget(Line::raw(text).style(theme.style(plan.tone.meaning())), row(top));
+        top += 1;
+    }
+    if !view.steps.is_empty() {
+        frame.render_widget(attended::steps(&view.steps, view.ending.is_some(), area.width, theme), row(top));
         top += 1;
     }
     let room = area.height.saturating_sub(top + 1);
-    let cards = state.cards.cards.len();
-    let wanted = u16::try_from(cards).unwrap_or(u16::MAX).saturating_mul(5);
-    let for_cards = if cards == 0 { 0 } else { wanted.min(room.saturating_sub(LEAST_LOG + 1)) };
-    let grid = Grid::new(Rect { y: top, height: for_cards, ..area }, cards, 0);
-    for place in grid.visible().take_while(|_| for_cards > 1) {
-        let watched = &state.cards.cards[place];
-        let look = Look {
-            now: state.cards.last_answer.unwrap_or_default(),
-            expected: state.expectation.as_deref().and_then(|plan| plan.card(&watched.usage)),
-            analysis: state.analysis.card(watched.usage.id),
-            ..Look::plain(theme)
-        };
-        card(watched, &look, grid.cell(place), frame);
+    let wanted = view.ending.as_ref().map(|ending| ending.height(area.width));
+    let parts = Division::of(room, area.width, onlooker.order().len(), room / 3, wanted);
+    let cards = Rect { y: top, height: parts.cards, ..area };
+    let below = top + attended::cards(onlooker, "command", theme, cards, frame);
+    if let Some(ending) = &view.ending {
+        let place = Rect { y: below, height: parts.ending, ..area };
+        attended::ending(ending, onlooker.down, theme, place, frame);
     }
-    log(state, theme, Rect { y: top + for_cards, height: room - for_cards, ..area }, frame);
-    frame.render_widget(footer(state, theme, area.width), row(area.height - 1));
+    let log = Rect { y: below + parts.ending, height: (area.height - 1).saturating_sub(below + parts.ending), ..area };
+    attended::log("output", &view.log, onlooker.back, theme, log, frame);
+    frame.render_widget(
+        attended::footer(onlooker, &keys(view, theme), QUESTIONS, cards, area.width, theme),
+        row(area.height - 1),
+    );
 }
 
-fn header(state: &FollowState, theme: &Theme, columns: u16) -> Line<'static> {
-    let name = span(" shardfit run", theme.style(Meaning::Focus));
-    let right = format!("{}  {} ", state.view.phase, clock(state.view.elapsed));
-    let right = span(fit(&right, columns / 2, theme), theme.style(Meaning::Label));
-    let taken = u16::try_from(name.width() + right.width() + 4).unwrap_or(u16::MAX);
-    let title = left(&state.view.title, columns.saturating_sub(taken), theme);
-    Line::from(vec![name, Span::raw("   "), span(title, theme.style(Meaning::Plain)), Span::raw(" "), right])
-}
-
-fn log(state: &FollowState, theme: &Theme, area: Rect, frame: &mut Frame<'_>) {
-    let row = |place: u16| Rect { y: area.y + place, height: 1, ..area }.intersection(area);
-    let title = vec![span(" output", theme.style(Meaning::Title))];
-    frame.render_widget(rule(title, Vec::new(), area.width, theme), row(0));
-    let fitting = usize::from(area.height.saturating_sub(1));
-    let lines = &state.view.log;
-    for (place, line) in (1..).zip(&lines[lines.len().saturating_sub(fitting)..]) {
-        let text = fit(&format!(" {line}"), area.width, theme);
-        frame.render_widget(Line::raw(text).style(theme.style(Meaning::Plain)), row(place));
+/// What the command is doing, in a word or three.
+fn doing(view: &FollowView) -> &str {
+    match (&view.ending, view.steps.last()) {
+        (Some(_), _) => "ended",
+        (None, _) if view.was_told => "told to end",
+        (None, Some(step)) => &step.name,
+        (None, None) => "running",
     }
 }
 
-fn footer(state: &FollowState, theme: &Theme, columns: u16) -> Line<'static> {
-    if state.asking {
-        let question = " end the command? y: send SIGTERM   any other key: go on";
-        return Line::raw(fit(question, columns, theme)).style(theme.style(Meaning::Alarm));
+const QUESTIONS: [&str; 2] =
+    ["end the command? y: send SIGTERM", "it was told to end and has not: y: kill it (SIGKILL)"];
+
+fn keys(view: &FollowView, theme: &Theme) -> Vec<Key> {
+    let cards = (theme.symbols.arrows, "cards");
+    if view.ending.is_some() {
+        return vec![("any key", "leave"), ("PgUp/PgDn", "scroll"), cards];
     }
-    Line::from(vec![span(" q", theme.style(Meaning::Focus)), span(" end the command", theme.style(Meaning::Label))])
+    vec![("q", "end the command"), ("^C", "interrupt it"), ("PgUp/PgDn", "output"), cards]
 }

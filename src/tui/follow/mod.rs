@@ -1,31 +1,36 @@
-//! The live screen of a command that runs: its cards, with the plan over them, the end of its output, and what went wrong when it ends.
+//! The live screen of a command that runs: the stages that its log tells of, its cards with the plan over them, the end of its output, and
+//! when it has ended why.
 //!
 //! [`FollowView`] is a plain value that whoever runs the command fills; [`FollowScreen`] paints it.
 
 mod draw;
+mod ending;
 mod screen;
 
 pub use draw::draw;
 pub use screen::FollowScreen;
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use crate::monitor::{Analysis, Expectation, Sample, Watch};
+pub use super::attended::{Ending, LogLine, Onlooker, Question, Step, Tone, Wish};
 
 /// A command at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FollowView {
     /// What runs.
     pub title: String,
-    /// What it is doing: `loading weights`, `serving`, `ended with 1`.
-    pub phase: String,
+    /// What the plan says of it, or why there is none.
+    pub plan: Option<LogLine>,
+    /// The stages that its output told of, the present one last.
+    pub steps: Vec<Step>,
     /// Time since it was started.
     pub elapsed: Duration,
     /// The last lines of its output, oldest first.
-    pub log: Vec<String>,
-    /// What is wrong, once it is known.
-    pub finding: Option<String>,
+    pub log: Vec<LogLine>,
+    /// Whether it was told to end.
+    pub was_told: bool,
+    /// How it ended, once it has.
+    pub ending: Option<Ending>,
 }
 
 /// A command over time, and its cards.
@@ -33,23 +38,6 @@ pub struct FollowView {
 pub struct FollowState {
     /// As last told.
     pub view: FollowView,
-    /// The cards; empty where none can be asked.
-    pub cards: Watch,
-    /// What a plan predicts.
-    pub expectation: Option<Arc<Expectation>>,
-    /// What the last minute says.
-    pub analysis: Analysis,
-    /// Whether the user was asked if the command should end.
-    pub asking: bool,
-}
-
-impl FollowState {
-    /// Time over which growth is judged.
-    const WINDOW: Duration = Duration::from_secs(60);
-
-    /// Takes in what the cards tell.
-    pub fn absorb(&mut self, sample: Sample) {
-        self.cards.absorb(sample);
-        self.analysis = Analysis::of(&self.cards, Self::WINDOW, self.expectation.as_deref());
-    }
+    /// Its cards, and where the user looks.
+    pub onlooker: Onlooker,
 }

@@ -1,14 +1,12 @@
 //! Painting a load.
 
-use std::time::Duration;
-
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::{LoadState, RankProgress, Speed};
-use crate::tui::draw::{Look, Segment, bar, card, fit, left, right, rule, span, width};
-use crate::tui::layout::Grid;
+use super::{LoadState, LoadView, RankProgress, Speed};
+use crate::tui::attended::{self, Division, Key, clock};
+use crate::tui::draw::{Segment, bar, fit, left, right, rule, span, width};
 use crate::tui::{Meaning, Theme};
 use crate::units::Bytes;
 
@@ -19,56 +17,94 @@ const PHASE: u16 = 10;
 const BYTES: u16 = 22;
 const SPEED: u16 = 10;
 const TIME: u16 = 9;
+/// From so many rows on there is room for the steps in a row of their own, and for more than the last notes.
+const TALL: u16 = 28;
+/// Rows of notes that a table of ranks never takes.
+const LEAST_LOG: u16 = 4;
 
 /// Paints the screen of a load.
 pub fn draw(state: &LoadState, theme: &Theme, frame: &mut Frame<'_>) {
     let area = frame.area();
+    let LoadState { view, onlooker, .. } = state;
     if area.width < 40 || area.height < 8 {
         let line = format!("loading: {}", percent(state.done(), state.total()));
         frame.render_widget(Line::raw(fit(&line, area.width, theme)), area);
         return;
     }
     let row = |y: u16| Rect { y, height: 1, ..area };
-    let footer = row(area.bottom() - 1);
-    frame.render_widget(header(state, theme, area.width), row(0));
-    frame.render_widget(total(state, theme, area.width), row(1));
-
-    let room = area.height - 3;
-    let cards = state.cards.cards.len();
-    // Ranks first; cards get what is left, and at least half when they need it.
-    let rank_rows = u16::try_from(state.view.ranks.len()).unwrap_or(u16::MAX).saturating_add(2);
-    let for_ranks = if cards == 0 { room } else { rank_rows.min(room.div_ceil(2)) };
-    ranks(state, theme, Rect { y: 2, height: for_ranks, ..area }, frame);
-
-    let grid = Grid::new(Rect { y: 2 + for_ranks, height: room - for_ranks, ..area }, cards, 0);
-    for place in grid.visible() {
-        let now = state.cards.last_answer.unwrap_or_default();
-        let look = Look { now, ..Look::plain(theme) };
-        card(&state.cards.cards[place], &look, grid.cell(place), frame);
+    let header = attended::header("shardfit load", &view.title, doing(view), view.elapsed, area.width, theme);
+    frame.render_widget(header, row(0));
+    let mut top = 1;
+    // Where rows are short the header tells the present step, and the notes the others.
+    if area.height >= TALL {
+        frame.render_widget(attended::steps(&view.steps, view.ending.is_some(), area.width, theme), row(top));
+        top += 1;
     }
-    frame.render_widget(footer_line(state, theme, area.width), footer);
+    frame.render_widget(total(state, theme, area.width), row(top));
+    top += 1;
+
+    let mut room = area.height - 1 - top;
+    let cards = onlooker.order().len();
+    let wanted = view.ending.as_ref().map(|ending| ending.height(area.width));
+    // When it is over the cards show what the table of ranks did.
+    let rank_rows = u16::try_from(view.ranks.len()).unwrap_or(u16::MAX).saturating_add(2);
+    let for_ranks = match (cards, &view.ending) {
+        (0, None) => rank_rows.min(room.saturating_sub(LEAST_LOG)),
+        (_, None) => rank_rows.min(room / 3),
+        (_, Some(_)) => 0,
+    };
+    if for_ranks > 2 {
+        ranks(state, theme, Rect { y: top, height: for_ranks, ..area }, frame);
+    }
+    room -= for_ranks;
+    top += for_ranks;
+    let for_log = if area.height >= TALL { room / 4 } else { 0 };
+    let parts = Division::of(room, area.width, cards, for_log, wanted);
+    let place = Rect { y: top, height: parts.cards, ..area };
+    let below = top + attended::cards(onlooker, "shardfit", theme, place, frame);
+    if let Some(ending) = &view.ending {
+        attended::ending(ending, onlooker.down, theme, Rect { y: below, height: parts.ending, ..area }, frame);
+    }
+    let log = Rect { y: below + parts.ending, height: (area.height - 1).saturating_sub(below + parts.ending), ..area };
+    attended::log("notes", &view.log, onlooker.back, theme, log, frame);
+    let footer = attended::footer(onlooker, &keys(view, theme), QUESTIONS, place, area.width, theme);
+    frame.render_widget(footer, row(area.height - 1));
 }
 
-fn header(state: &LoadState, theme: &Theme, columns: u16) -> Line<'static> {
-    let name = span(" shardfit load", theme.style(Meaning::Focus));
-    let elapsed = span(format!("{} ", clock(state.view.elapsed)), theme.style(Meaning::Label));
-    let taken = u16::try_from(name.width() + elapsed.width() + 4).unwrap_or(u16::MAX);
-    let title = left(&state.view.title, columns.saturating_sub(taken), theme);
-    Line::from(vec![name, Span::raw("   "), span(title, theme.style(Meaning::Plain)), Span::raw(" "), elapsed])
+/// What the load is doing.
+fn doing(view: &LoadView) -> &str {
+    match (&view.ending, view.steps.last()) {
+        (Some(_), _) => "ended",
+        (None, _) if view.is_held => "held",
+        (None, _) if view.was_told => "stopping",
+        (None, Some(step)) => &step.name,
+        (None, None) => "starting",
+    }
+}
+
+const QUESTIONS: [&str; 2] =
+    ["stop the load? y: stop and free the cards", "it was told to stop and has not: y: leave it to the driver"];
+
+fn keys(view: &LoadView, theme: &Theme) -> Vec<Key> {
+    let arrows = theme.symbols.arrows;
+    match (view.ending.is_some(), view.is_held) {
+        (true, _) => vec![("any key", "leave"), ("PgUp/PgDn", "scroll"), (arrows, "cards")],
+        (_, true) => vec![("q", "let go of the cards"), ("PgUp/PgDn", "notes"), (arrows, "ranks and cards")],
+        _ => vec![("q", "stop"), ("^C", "stop at once"), ("PgUp/PgDn", "notes"), (arrows, "ranks and cards")],
+    }
 }
 
 /// All ranks together.
 fn total(state: &LoadState, theme: &Theme, columns: u16) -> Line<'static> {
-    let figures = format!(
-        " {:>5}  {}  {}  left {:>8} ",
-        percent(state.done(), state.total()),
-        amount(state.done(), state.total()),
-        rate(&state.speed),
-        state.time_left().map_or_else(|| "?".to_owned(), clock),
-    );
+    let (done, total) = (state.done(), state.total());
+    let mut figures = format!(" {:>5}  {} ", percent(done, total), amount(done, total));
+    if done < total && state.view.ending.is_none() {
+        let left = state.time_left().map_or_else(|| "?".to_owned(), clock);
+        figures += &format!(" {}  left {left:>8} ", rate(&state.speed));
+    }
     let bar_columns = columns.saturating_sub(width(&figures) + 1);
     let mut line = vec![Span::raw(" ")];
-    line.extend(progress(state.done(), state.total(), bar_columns, theme).spans);
+    line.extend(progress(done, total, bar_columns, theme).spans);
     line.push(span(fit(&figures, columns.saturating_sub(1), theme), theme.style(Meaning::Plain)));
     Line::from(line)
 }
@@ -136,21 +172,6 @@ fn progress(done: Bytes, total: Bytes, columns: u16, theme: &Theme) -> Line<'sta
     bar(&segments, columns, theme)
 }
 
-fn footer_line(state: &LoadState, theme: &Theme, columns: u16) -> Line<'static> {
-    if state.asking {
-        let question = fit(" stop the load? y: stop and free the cards   any other key: go on", columns, theme);
-        return Line::raw(question).style(theme.style(Meaning::Alarm));
-    }
-    let key = theme.style(Meaning::Focus);
-    let label = theme.style(Meaning::Label);
-    Line::from(vec![
-        span(" q", key),
-        span(" stop   ", label),
-        span(theme.symbols.arrows, key),
-        span(" scroll ranks", label),
-    ])
-}
-
 /// `8.01 / 14.20 GiB`.
 fn amount(done: Bytes, total: Bytes) -> String {
     format!("{:>6.2} / {:>6.2} GiB", done.as_gib(), total.as_gib())
@@ -169,23 +190,12 @@ fn rate(speed: &Speed) -> String {
     speed.per_second().map_or_else(|| "?".to_owned(), |bytes| format!("{:.2} GB/s", bytes / 1e9))
 }
 
-/// `42 s`, `3:05`, `1:02:03`.
-fn clock(time: Duration) -> String {
-    match time.as_secs() {
-        seconds @ 0..60 => format!("{seconds} s"),
-        seconds @ 60..3600 => format!("{}:{:02}", seconds / 60, seconds % 60),
-        seconds => format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn figures_are_short_and_honest() {
-        let clocks = [0, 59, 60, 3599, 3723].map(|s| clock(Duration::from_secs(s)));
-        assert_eq!(clocks, ["0 s", "59 s", "1:00", "59:59", "1:02:03"]);
         assert_eq!(percent(Bytes(999), Bytes(1000)), "99 %");
         assert_eq!(percent(Bytes(1000), Bytes(1000)), "100 %");
         assert_eq!(percent(Bytes(0), Bytes(0)), "?");

@@ -4,10 +4,11 @@ use std::io;
 
 use crossterm::event::{KeyCode, KeyEvent};
 
-use super::{LoadState, LoadView, draw};
+use super::{LoadState, LoadView, LogLine, draw};
+use crate::monitor::alarm::{Rule, Watchman};
+use crate::monitor::{Expectation, Sample};
 use crate::probe::Probe;
-pub use crate::tui::attended::Wish;
-use crate::tui::attended::{Samples, end, keys};
+use crate::tui::attended::{self, Onlooker, Samples, Wish, keys};
 use crate::tui::{Terminal, Theme};
 
 /// The open screen. Dropping it gives the terminal back; the caller keeps its own handling of signals.
@@ -19,46 +20,64 @@ pub struct LoadScreen {
 }
 
 impl LoadScreen {
-    /// Takes the terminal. With a `probe` the cards are shown as they fill.
+    /// Takes the terminal. With a `probe` the cards are shown as they fill; with an expectation, the plan over them.
     ///
     /// # Errors
     /// When stdout is no terminal, or refuses, or the system gives no thread.
-    pub fn open(theme: Theme, probe: Option<Box<dyn Probe + Send>>) -> io::Result<Self> {
+    pub fn open(
+        theme: Theme,
+        probe: Option<Box<dyn Probe + Send>>,
+        expectation: Option<Expectation>,
+    ) -> io::Result<Self> {
         let samples = Samples::start(probe)?;
-        Ok(Self { terminal: Terminal::open()?, theme, state: LoadState::default(), samples })
+        let onlooker = Onlooker { planned_only: true, ..Onlooker::with_plan(expectation) };
+        // Whoever comes while the load runs takes what the plan counts on.
+        let rules = [onlooker.watchman.rules(), &[Rule::OtherProcess]].concat();
+        let onlooker = Onlooker { watchman: Watchman::new(rules), ..onlooker };
+        let state = LoadState { onlooker, ..LoadState::default() };
+        Ok(Self { terminal: Terminal::open()?, theme, state, samples })
     }
 
-    /// Takes in the load as it is now, the cards and the keys pressed since, and paints. Returns at once; ten times a second is enough.
+    /// Takes in what cards hold that no probe can be asked of; returns what is news of it.
+    pub fn absorb(&mut self, sample: Sample) -> Vec<LogLine> {
+        self.state.onlooker.absorb(sample)
+    }
+
+    /// Takes in what the probe told since the last call; returns what is news of it.
+    pub fn look(&mut self) -> Vec<LogLine> {
+        self.samples.fresh().flat_map(|sample| self.state.onlooker.absorb(sample)).collect()
+    }
+
+    /// Takes in the load as it is now and the keys pressed since, and paints. Returns at once; ten times a second is enough.
     ///
     /// # Errors
     /// When the terminal goes away.
     pub fn show(&mut self, view: LoadView) -> io::Result<Wish> {
         self.state.follow(view);
-        for sample in self.samples.fresh() {
-            self.state.absorb(sample);
-        }
-        if keys(|key| press(&mut self.state, key))? == Wish::Stop {
-            return Ok(Wish::Stop);
-        }
+        let wish = keys(|key| press(&mut self.state, key))?;
         self.terminal.draw(|frame| draw(&self.state, &self.theme, frame))?;
-        Ok(Wish::GoOn)
+        Ok(wish)
     }
 }
 
-/// A load may have run for an hour: `q` asks first, Ctrl-C does not.
+/// A load may have run for an hour: `q` asks first, Ctrl-C does not. What is only held is let go at once.
 fn press(state: &mut LoadState, key: &KeyEvent) -> Wish {
-    if let Some(wish) = end(&mut state.asking, key) {
-        return wish;
+    let LoadState { view, onlooker, first_rank, .. } = state;
+    let has_ended = view.ending.is_some();
+    let lets_go = matches!(key.code, KeyCode::Char('q') | KeyCode::Esc | KeyCode::Enter);
+    if view.is_held && !has_ended && onlooker.question.is_none() && lets_go {
+        return Wish::Stop;
     }
-    let last = state.view.ranks.len().saturating_sub(1);
+    // Ranks and cards scroll together: each rank is on a card.
+    let last = view.ranks.len().saturating_sub(1);
     match key.code {
-        KeyCode::Char('j') | KeyCode::Down => state.first_rank = (state.first_rank + 1).min(last),
-        KeyCode::Char('k') | KeyCode::Up => state.first_rank = state.first_rank.saturating_sub(1),
-        KeyCode::Char('g') | KeyCode::Home => state.first_rank = 0,
-        KeyCode::Char('G') | KeyCode::End => state.first_rank = last,
+        KeyCode::Char('j') | KeyCode::Down => *first_rank = (*first_rank + 1).min(last),
+        KeyCode::Char('k') | KeyCode::Up => *first_rank = first_rank.saturating_sub(1),
+        KeyCode::Char('g') | KeyCode::Home => *first_rank = 0,
+        KeyCode::Char('G') | KeyCode::End => *first_rank = last,
         _ => {}
     }
-    Wish::GoOn
+    attended::press(onlooker, view.was_told, has_ended, key)
 }
 
 #[cfg(test)]
@@ -66,23 +85,21 @@ mod tests {
     use crossterm::event::KeyModifiers;
 
     use super::*;
+    use crate::tui::load::Ending;
 
     fn key(state: &mut LoadState, code: KeyCode) -> Wish {
         press(state, &KeyEvent::new(code, KeyModifiers::NONE))
     }
 
     #[test]
-    fn stopping_is_asked_for_twice_unless_by_control_c() {
+    fn what_is_held_is_let_go_without_a_question() {
         let mut state = LoadState::default();
-        assert_eq!(key(&mut state, KeyCode::Char('y')), Wish::GoOn);
         assert_eq!(key(&mut state, KeyCode::Char('q')), Wish::GoOn);
-        assert!(state.asking);
-        assert_eq!(key(&mut state, KeyCode::Char('n')), Wish::GoOn);
-        assert!(!state.asking);
-        key(&mut state, KeyCode::Char('q'));
         assert_eq!(key(&mut state, KeyCode::Char('y')), Wish::Stop);
-        let control_c = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
-        assert_eq!(press(&mut LoadState::default(), &control_c), Wish::Stop);
+        state.view.is_held = true;
+        assert_eq!(key(&mut state, KeyCode::Char('q')), Wish::Stop);
+        state.view.ending = Some(Ending::default());
+        assert_eq!(key(&mut state, KeyCode::Char('q')), Wish::Leave);
     }
 
     #[test]

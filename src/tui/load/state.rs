@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Speed;
-use crate::monitor::{Sample, Watch};
+use crate::tui::attended::{Ending, LogLine, Onlooker, Step};
 use crate::units::Bytes;
 
 /// A load at one moment.
@@ -15,6 +15,16 @@ pub struct LoadView {
     pub elapsed: Duration,
     /// Its ranks, in order.
     pub ranks: Vec<RankProgress>,
+    /// The steps that it reached, the present one last.
+    pub steps: Vec<Step>,
+    /// Notes, warnings and faults as they came, oldest first.
+    pub log: Vec<LogLine>,
+    /// Whether everything is on the cards and stays there until a key.
+    pub is_held: bool,
+    /// Whether it was told to stop.
+    pub was_told: bool,
+    /// How it ended, once it has.
+    pub ending: Option<Ending>,
 }
 
 /// One rank of a load.
@@ -41,12 +51,10 @@ pub struct LoadState {
     pub speeds: Vec<Speed>,
     /// How fast all go together.
     pub speed: Speed,
-    /// The cards; empty where none can be asked.
-    pub cards: Watch,
+    /// Its cards, and where the user looks.
+    pub onlooker: Onlooker,
     /// First rank on the screen, when not all fit.
     pub first_rank: usize,
-    /// Whether the user was asked if the load should stop.
-    pub asking: bool,
 }
 
 impl LoadState {
@@ -59,11 +67,6 @@ impl LoadState {
         self.view = view;
         self.speed.mark(self.view.elapsed, self.done());
         self.first_rank = self.first_rank.min(self.view.ranks.len().saturating_sub(1));
-    }
-
-    /// Takes in what the cards tell.
-    pub fn absorb(&mut self, sample: Sample) {
-        self.cards.absorb(sample);
     }
 
     /// What all ranks have.
@@ -105,6 +108,7 @@ mod tests {
             title: "model".to_owned(),
             elapsed: Duration::from_secs(second),
             ranks: vec![rank(0, done[0]), rank(1, done[1])],
+            ..LoadView::default()
         }
     }
 

@@ -72,7 +72,8 @@ fn card(device: usize, now: &ProgressSnapshot, backend: &Backend, plan: &PlanRep
     (name, capacity, planned)
 }
 
-const fn step(phase: Phase) -> &'static str {
+/// What a step that ended has done.
+pub(super) const fn step(phase: Phase) -> &'static str {
     match phase {
         Phase::Checked => "files and memory checked",
         Phase::Opened => "cards opened",

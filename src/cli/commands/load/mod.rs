@@ -5,8 +5,10 @@ mod history;
 mod hold;
 mod nvml;
 mod report;
+mod screen;
 mod watch;
 
+use std::io::{self, IsTerminal};
 use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,9 +18,11 @@ use clap::{Args, ValueEnum};
 use self::cards::{AtHand, Backend};
 use self::hold::Hold;
 use self::nvml::Nvml;
-use self::watch::{Bystander, Watcher};
+use self::screen::Screen;
+use self::watch::{Bystander, Journal, Watcher};
 use super::plan::refused;
 use crate::cli::args::DeploymentFlags;
+use crate::cli::screen::ScreenFlags;
 use crate::cli::{Exit, Format, Output, Problem, picture, resolve};
 use crate::engines::{Deployment, RankShard};
 use crate::hardware::FleetSource;
@@ -26,8 +30,8 @@ use crate::loader::reader::{Disk, Io, Storage};
 use crate::loader::{Generated, LoadError, LoadFailure, LoadOptions, Progress, Verify, host_memory, load};
 use crate::placement::{Placement, RankPool, RankRequest, With, place, synthetic_checkpoint};
 use crate::planning::{self, PlanRequest};
-use crate::report::PlanReport;
 use crate::report::render::load_text;
+use crate::report::{LoadReport, PlanReport};
 use crate::units::{Bytes, Fraction};
 
 /// Flags of `load`.
@@ -68,9 +72,9 @@ pub struct LoadArgs {
     /// Largest difference between predicted and observed that counts as agreement
     #[arg(long, value_name = "PERCENT", default_value = "2%", value_parser = percent)]
     pub tolerance: Fraction,
-    /// Show the cards on the whole terminal while loading
-    #[arg(long)]
-    pub tui: bool,
+    /// The whole terminal.
+    #[command(flatten)]
+    pub screen: ScreenFlags,
     /// Draw memory and speed over time, as `.svg` or `.png`
     #[arg(long, value_name = "FILE")]
     pub chart: Option<std::path::PathBuf>,
@@ -147,7 +151,11 @@ pub fn run(args: &LoadArgs, output: &mut Output) -> Result<Exit, Problem> {
     if output.format == Format::Markdown {
         return Err(Problem::usage("`load` has no Markdown form").hint("`--format json` has all of it"));
     }
-    let cancel = stop_by_signal();
+    let on_screen = args.screen.tui && io::stdout().is_terminal();
+    let cancel = if on_screen { stop_on_screen() } else { stop_by_signal() };
+    if args.screen.tui && !on_screen {
+        output.talk("`--tui` needs a terminal: the load goes on without it");
+    }
     let subject = resolve::subject(args.checkpoint.as_deref(), &args.deployment.engine, &args.command)?;
     let stored = subject.model.checkpoint.as_ref().filter(|c| c.is_local() && !args.synthetic);
     if stored.is_none() && !args.synthetic {
@@ -185,21 +193,17 @@ pub fn run(args: &LoadArgs, output: &mut Output) -> Result<Exit, Problem> {
         plan.compare_host(&memory, &request, &planned.plan);
     }
 
-    let (result, nvml) = execute(args, &backend, &placement, &plan, &cancel, output)?;
+    let work = Work { args, backend: &backend, placement: &placement, cancel: &cancel, on_screen };
+    let (result, report) = work.execute(plan, output, |plan, result, nvml| {
+        let with = args.with.into();
+        let (placement, tolerance, synthetic) = (&placement, args.tolerance, args.synthetic);
+        report::Loaded { backend: &backend, nvml, planned: &planned, placement, tolerance, with, synthetic }
+            .report(plan, result)
+    })?;
     if let Err(LoadFailure { error: LoadError::Options(error), .. }) = result.as_ref().map_err(Box::as_ref) {
         // Nothing was begun that a report could tell of.
         return Err(Problem::usage(error));
     }
-    let loaded = report::Loaded {
-        backend: &backend,
-        nvml: &nvml,
-        planned: &planned,
-        placement: &placement,
-        tolerance: args.tolerance,
-        with: args.with.into(),
-        synthetic: args.synthetic,
-    };
-    let report = loaded.report(plan, &result);
     match output.format {
         Format::Json => output.json(&report),
         Format::Text | Format::Markdown | Format::Csv => output.data(&load_text(&report)),
@@ -230,6 +234,24 @@ fn stop_by_signal() -> Arc<AtomicBool> {
     cancel
 }
 
+/// The same while the terminal is a screen, which a second signal gives back before it ends the program.
+fn stop_on_screen() -> Arc<AtomicBool> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    let cancel = Arc::new(AtomicBool::new(false));
+    let theirs = Arc::clone(&cancel);
+    if let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP]) {
+        std::thread::spawn(move || {
+            for _ in signals.forever() {
+                if theirs.swap(true, Ordering::Relaxed) {
+                    crate::tui::give_back();
+                    signal_hook::low_level::exit(Exit::CannotTell.code().into());
+                }
+            }
+        });
+    }
+    cancel
+}
+
 /// Every rank's tensors.
 fn shards(request: &PlanRequest) -> Result<Vec<RankShard>, Problem> {
     let deployment = Deployment {
@@ -243,56 +265,86 @@ fn shards(request: &PlanRequest) -> Result<Vec<RankShard>, Problem> {
 
 type LoadResult = Result<crate::loader::LoadOutcome, Box<LoadFailure>>;
 
-/// Runs the load on a thread of its own while this one draws.
-fn execute(
-    args: &LoadArgs,
-    backend: &Backend,
-    placement: &Placement,
-    plan: &PlanReport,
-    cancel: &Arc<AtomicBool>,
-    output: &mut Output,
-) -> Result<(LoadResult, Nvml), Problem> {
-    let options = LoadOptions {
-        staging: args.staging,
-        workers: args.readers.map(NonZero::get),
-        pack_below: backend.pack_below(),
-        verify: match args.verify {
-            VerifyChoice::None => Verify::None,
-            VerifyChoice::Sample => Verify::Sample,
-            VerifyChoice::Full => Verify::Full,
-            VerifyChoice::Checksum => Verify::Checksum,
-        },
-        cancel: Arc::clone(cancel),
-        ..LoadOptions::default()
-    };
-    let progress = Progress::new(placement);
-    let nvml = Nvml::open(backend);
-    let disk = Disk { io: args.io };
-    let generated = args.synthetic.then(|| Generated::new(&placement.files));
-    let storage: &dyn Storage = generated.as_ref().map_or(&disk, |generated| generated);
-    let bystander = Bystander { nvml: &nvml, hold: args.hold, stop: cancel, screen: args.tui };
-    let title = plan.model.id.clone().unwrap_or_else(|| plan.model.architecture.clone());
-    let done = AtomicBool::new(false);
-    let result = std::thread::scope(|scope| {
-        let work = scope.spawn(|| load(placement, backend.cards(), storage, &options, &progress, &bystander));
-        let done = &done;
-        let chronicle = args.chart.is_some().then(|| scope.spawn(|| history::follow(&progress, backend, plan, done)));
+/// A load that is ready to be carried out.
+struct Work<'a> {
+    args: &'a LoadArgs,
+    backend: &'a Backend,
+    placement: &'a Placement,
+    cancel: &'a Arc<AtomicBool>,
+    on_screen: bool,
+}
+
+impl Work<'_> {
+    fn options(&self) -> LoadOptions {
+        LoadOptions {
+            staging: self.args.staging,
+            workers: self.args.readers.map(NonZero::get),
+            pack_below: self.backend.pack_below(),
+            verify: match self.args.verify {
+                VerifyChoice::None => Verify::None,
+                VerifyChoice::Sample => Verify::Sample,
+                VerifyChoice::Full => Verify::Full,
+                VerifyChoice::Checksum => Verify::Checksum,
+            },
+            cancel: Arc::clone(self.cancel),
+            ..LoadOptions::default()
+        }
+    }
+
+    /// Runs the load on a thread of its own while this one draws. A screen stays until its user has seen the report.
+    fn execute(
+        &self,
+        plan: PlanReport,
+        output: &mut Output,
+        report: impl FnOnce(PlanReport, &LoadResult, &Nvml) -> LoadReport,
+    ) -> Result<(LoadResult, LoadReport), Problem> {
+        let Self { args, backend, placement, cancel, on_screen } = *self;
+        let options = self.options();
+        let progress = Progress::new(placement);
+        let nvml = Nvml::open(backend);
+        let journal = Journal::start();
+        let disk = Disk { io: args.io };
+        let generated = args.synthetic.then(|| Generated::new(&placement.files));
+        let storage: &dyn Storage = generated.as_ref().map_or(&disk, |generated| generated);
+        let bystander = Bystander { nvml: &nvml, journal: &journal, hold: args.hold, stop: cancel, screen: on_screen };
+        let title = plan.model.id.clone().unwrap_or_else(|| plan.model.architecture.clone());
         let watcher = Watcher { progress: &progress, cancel, title: &title, backend };
-        let drawn = if args.tui { watcher.screen(&work) } else { watcher.bars(&work, output.interactive) };
-        let ended = work.join();
-        done.store(true, Ordering::Relaxed);
-        if let (Some(path), Some(Ok(history))) = (&args.chart, chronicle.map(std::thread::ScopedJoinHandle::join)) {
-            picture::write(&history.timeline(), path, args.dark)?;
-        }
-        match (ended, drawn) {
-            (Ok(result), Ok(())) => Ok(result),
-            (Ok(_), Err(error)) => Err(Problem::cannot_tell(format!("the terminal fails: {error}"))),
-            (Err(_), _) => {
-                Err(Problem::cannot_tell("the loading thread ended unexpectedly: this is a fault of the program"))
+        let failed = |error: io::Error| Problem::cannot_tell(format!("the terminal fails: {error}"));
+        let mut screen = if on_screen {
+            let theme = args.screen.theme()?;
+            Some(Screen::open(theme, &watcher, &journal, &plan, args.with.into(), args.hold).map_err(failed)?)
+        } else {
+            None
+        };
+        let done = AtomicBool::new(false);
+        let result = std::thread::scope(|scope| {
+            let work = scope.spawn(|| load(placement, backend.cards(), storage, &options, &progress, &bystander));
+            let (done, plan) = (&done, &plan);
+            let chronicle =
+                args.chart.is_some().then(|| scope.spawn(|| history::follow(&progress, backend, plan, done)));
+            let drawn = match &mut screen {
+                Some(screen) => screen.follow(&work),
+                None => watcher.bars(&work, output.interactive),
+            };
+            let ended = work.join();
+            done.store(true, Ordering::Relaxed);
+            if let (Some(path), Some(Ok(history))) = (&args.chart, chronicle.map(std::thread::ScopedJoinHandle::join)) {
+                picture::write(&history.timeline(), path, args.dark)?;
             }
+            match (ended, drawn) {
+                (Ok(result), Ok(())) => Ok(result),
+                (Ok(_), Err(error)) => Err(failed(error)),
+                (Err(_), _) => {
+                    Err(Problem::cannot_tell("the loading thread ended unexpectedly: this is a fault of the program"))
+                }
+            }
+        })?;
+        let report = report(plan, &result, &nvml);
+        if let Some(screen) = screen {
+            screen.end(&report);
         }
-    })?;
-    Ok((result, nvml))
+        Ok((result, report))
+    }
 }
 
 /// What a failure means to a caller: a full card is a verdict, a bad file bad input, everything else the machine's own trouble.

@@ -1,8 +1,8 @@
-//! What happens beside a load: bars or a screen while it runs, and the holding at its end.
-#![expect(clippy::disallowed_methods, reason = "measures the time that the screen shows")]
+//! What happens beside a load: bars while it runs, a journal of its steps, and the holding at its end.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, PoisonError};
 use std::thread::{ScopedJoinHandle, sleep};
 use std::time::{Duration, Instant};
 
@@ -12,17 +12,38 @@ use super::cards::Backend;
 use super::hold::Hold;
 use super::nvml::Nvml;
 use crate::loader::{LoadFailure, LoadOutcome, Observer, Phase, Progress, ProgressSnapshot};
-use crate::probe::{NvmlProbe, Probe, Wanted};
-use crate::tui::Theme;
-use crate::tui::load::{LoadScreen, LoadView, RankProgress, Wish};
 
 /// Time between two looks at the progress: smooth to the eye, nothing to a core.
-const LOOK: Duration = Duration::from_millis(60);
+pub(super) const LOOK: Duration = Duration::from_millis(60);
+
+/// When each step ended.
+pub(super) struct Journal {
+    pub(super) start: Instant,
+    pub(super) ended: Mutex<Vec<(Duration, Phase)>>,
+}
+
+impl Journal {
+    /// Time since the begin.
+    pub fn elapsed(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    /// The steps so far.
+    pub fn ended(&self) -> Vec<(Duration, Phase)> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, phase: Phase) {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner).push((self.elapsed(), phase));
+    }
+}
 
 /// Who looks on while a load goes its way: reads NVML between the steps and keeps the shards as long as was asked for.
 pub(super) struct Bystander<'a> {
     /// NVML's account.
     pub nvml: &'a Nvml,
+    /// When the steps ended.
+    pub journal: &'a Journal,
     /// How long everything is held.
     pub hold: Option<Hold>,
     /// Ends the holding.
@@ -33,6 +54,7 @@ pub(super) struct Bystander<'a> {
 
 impl Observer for Bystander<'_> {
     fn reached(&self, phase: Phase) {
+        self.journal.note(phase);
         self.nvml.read(phase);
     }
 
@@ -43,7 +65,8 @@ impl Observer for Bystander<'_> {
     }
 }
 
-type Work<'scope> = ScopedJoinHandle<'scope, Result<LoadOutcome, Box<LoadFailure>>>;
+/// The load on its thread.
+pub(super) type Work<'scope> = ScopedJoinHandle<'scope, Result<LoadOutcome, Box<LoadFailure>>>;
 
 /// Draws the progress of a load until it ends.
 pub(super) struct Watcher<'a> {
@@ -92,40 +115,8 @@ impl Watcher<'_> {
         Ok(())
     }
 
-    /// The whole terminal: ranks, cards, speed.
-    pub fn screen(&self, work: &Work<'_>) -> io::Result<()> {
-        let probe = NvmlProbe::open(Wanted::CHANGING).ok().map(|probe| Box::new(probe) as Box<dyn Probe + Send>);
-        let mut screen = LoadScreen::open(Theme::default(), probe)?;
-        let started = Instant::now();
-        while !work.is_finished() {
-            if screen.show(self.view(started.elapsed()))? == Wish::Stop {
-                self.cancel.store(true, Ordering::Relaxed);
-            }
-        }
-        Ok(())
-    }
-
-    fn view(&self, elapsed: Duration) -> LoadView {
-        let now = self.progress.snapshot();
-        let phase = phase_name(&now);
-        LoadView {
-            title: self.title.to_owned(),
-            elapsed,
-            ranks: now
-                .ranks
-                .iter()
-                .map(|rank| RankProgress {
-                    rank: rank.rank,
-                    card: self.device(rank.device),
-                    done: rank.placed,
-                    total: rank.total,
-                    phase: phase.to_owned(),
-                })
-                .collect(),
-        }
-    }
-
-    fn device(&self, index: usize) -> String {
+    /// A card's name.
+    pub fn device(&self, index: usize) -> String {
         self.backend.cards().identity(index).map_or_else(|_| format!("card {index}"), |identity| identity.to_string())
     }
 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use self::config::Config;
+pub(in crate::cli) use self::config::Config;
 use self::until::Until;
 use crate::cli::args::DeploymentFlags;
 use crate::cli::{Exit, Format, Output, Problem, picture};
@@ -283,6 +283,11 @@ fn open_once(args: &TopArgs) -> Result<Box<dyn Probe + Send>, Problem> {
 /// `--palette` first, then `--color`, then `NO_COLOR` (<https://no-color.org>: any value but the empty one), then whether the terminal
 /// knows colours, then the settings.
 fn theme(args: &TopArgs, config: &Config) -> Theme {
+    theme_of(args.palette, args.ascii, config)
+}
+
+/// The same for the screens of other commands, which the settings of `top` hold for too.
+pub(in crate::cli) fn theme_of(palette: Option<PaletteChoice>, ascii: bool, config: &Config) -> Theme {
     let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
     let colours = match anstream::ColorChoice::global() {
         anstream::ColorChoice::Never => false,
@@ -291,13 +296,13 @@ fn theme(args: &TopArgs, config: &Config) -> Theme {
         }
         _ => true,
     };
-    let palette = match args.palette {
+    let palette = match palette {
         Some(PaletteChoice::Colour) => Palette::Colour,
         Some(PaletteChoice::Bright) => Palette::Bright,
         Some(PaletteChoice::Plain) => Palette::Plain,
         None if !colours => Palette::Plain,
         None => config.palette.unwrap_or_default(),
     };
-    let symbols = if args.ascii || config.ascii { Symbols::ASCII } else { Symbols::UNICODE };
+    let symbols = if ascii || config.ascii { Symbols::ASCII } else { Symbols::UNICODE };
     Theme { palette, symbols }
 }

@@ -2,7 +2,7 @@
 
 use super::Chart;
 use super::colours::{Hue, Mode};
-use super::scene::{Anchor, Scene, Type, fitted, heading, text_width, ticks};
+use super::scene::{Anchor, Scene, Type, fitted, heading, rows, text_width, ticks};
 use crate::report::{DiagnosisReport, PlanReport, RankReport};
 use crate::units::Bytes;
 
@@ -133,7 +133,10 @@ impl Bars {
 
 fn workload(report: &PlanReport) -> String {
     let context = report.workload.max_model_len.map(|tokens| format!("{tokens} tokens"));
-    let sequences = report.workload.max_num_seqs.map(|count| format!("up to {count} sequences"));
+    let sequences = report.workload.max_num_seqs.map(|count| match count {
+        1 => "one sequence at a time".to_owned(),
+        count => format!("up to {count} sequences"),
+    });
     [context, sequences, Some(format!("{} weights", report.workload.dtype))]
         .into_iter()
         .flatten()
@@ -169,6 +172,8 @@ fn bar(rank: &RankReport) -> Bar {
 const WIDTH: u32 = 1280;
 const LEFT: f64 = 236.0;
 const RIGHT: f64 = 1080.0;
+/// Where the label of a thin bar ends, so that what follows stands in a column.
+const THIN_LABEL: f64 = 58.0;
 
 impl Chart for Bars {
     fn scene(&self, mode: Mode) -> Scene {
@@ -197,40 +202,58 @@ impl Chart for Bars {
             draw_bar(&mut scene, bar, middle, pitch, &x, mode);
         }
         let room = f64::from(WIDTH) - 96.0;
-        scene.text((48.0, bottom + 56.0), Type::new(16.0, ink.muted), fitted(&self.note, 16.0, room));
-        scene.height = (bottom + 84.0) as u32;
+        let mut y = bottom + 56.0;
+        for row in rows(&self.note, 16.0, room, 2) {
+            scene.text((48.0, y), Type::new(16.0, ink.muted), row);
+            y += 24.0;
+        }
+        scene.height = (y + 4.0) as u32;
         scene
     }
 }
 
 impl Bars {
-    /// Swatches and words in one or two rows; returns where they end.
+    /// Swatches and words in one or two rows; returns where they end. Parts of a single bar are told with their sizes: the small ones have
+    /// no room for them.
     fn draw_legend(&self, scene: &mut Scene, top: f64, mode: Mode) -> f64 {
         const SIZE: f64 = 16.0;
+        const GAP: f64 = 14.0;
         let ink = mode.ink();
-        let (mut x, mut y) = (48.0, top + 10.0);
-        for segment in self.legend() {
-            let width = 22.0 + text_width(&segment.label, SIZE) + 26.0;
-            if x + width > f64::from(scene.width) - 48.0 {
-                (x, y) = (48.0, y + 26.0);
+        let (left, right) = (48.0, f64::from(scene.width) - 48.0);
+        let (mut x, mut y) = (left, top + 10.0);
+        let mut place = |label: &str| {
+            let width = 22.0 + text_width(label, SIZE);
+            if x + width > right && x > left {
+                (x, y) = (left, y + 26.0);
             }
-            scene.rectangle((x, y - 7.0), (14.0, 14.0), segment.hue.rgb(mode));
-            scene.text((x + 22.0, y), Type::new(SIZE, ink.text), &segment.label);
-            x += width;
-        }
-        let mut sign = |label: &str, dashed: bool| {
-            if x + 40.0 + text_width(label, SIZE) > f64::from(scene.width) - 48.0 {
-                (x, y) = (48.0, y + 26.0);
-            }
-            scene.line(vec![(x + 7.0, y - 10.0), (x + 7.0, y + 10.0)], ink.limit, if dashed { 2 } else { 3 }, dashed);
-            scene.text((x + 22.0, y), Type::new(SIZE, ink.text), label);
-            x += 22.0 + text_width(label, SIZE) + 26.0;
+            let at = (x, y);
+            x += width + GAP;
+            at
         };
-        if self.bars.iter().any(|bar| bar.budget.is_some()) {
-            sign("engine's budget", true);
+        for segment in self.legend() {
+            let label = match self.bars.as_slice() {
+                [_] => format!("{} {:.2}", segment.label, segment.bytes),
+                _ => segment.label.clone(),
+            };
+            let (x, y) = place(&label);
+            scene.rectangle((x, y - 7.0), (14.0, 14.0), segment.hue.rgb(mode));
+            scene.text((x + 22.0, y), Type::new(SIZE, ink.text), label);
         }
-        if self.bars.iter().any(|bar| bar.capacity.is_some()) {
-            sign("capacity", false);
+        if self.bars.iter().any(|bar| bar.high.is_some_and(|high| high > bar.total())) {
+            let (x, y) = place("high demand");
+            scene.line(vec![(x, y), (x + 14.0, y)], ink.text, 2, false);
+            scene.line(vec![(x + 14.0, y - 6.0), (x + 14.0, y + 6.0)], ink.text, 2, false);
+            scene.text((x + 22.0, y), Type::new(SIZE, ink.text), "high demand");
+        }
+        let lines = [
+            ("engine's budget", true, self.bars.iter().any(|bar| bar.budget.is_some())),
+            ("capacity", false, self.bars.iter().any(|bar| bar.capacity.is_some())),
+        ];
+        for (label, dashed, _) in lines.into_iter().filter(|(.., is_drawn)| *is_drawn) {
+            let (x, y) = place(label);
+            let width = if dashed { 2 } else { 3 };
+            scene.line(vec![(x + 7.0, y - 10.0), (x + 7.0, y + 10.0)], ink.limit, width, dashed);
+            scene.text((x + 22.0, y), Type::new(SIZE, ink.text), label);
         }
         y + 14.0
     }
@@ -242,10 +265,19 @@ fn draw_bar(scene: &mut Scene, bar: &Bar, middle: f64, pitch: f64, x: &impl Fn(B
     let (upper, lower) = (middle - thick / 2.0, middle + thick / 2.0);
     let two_lines = pitch >= 44.0;
     let label_y = if two_lines { middle - 9.0 } else { middle };
-    scene.text((48.0, label_y), Type::new(if two_lines { 18.0 } else { 15.0 }, ink.text).bold(), &bar.label);
-    if two_lines {
-        scene.text((48.0, middle + 12.0), Type::new(14.0, ink.muted), fitted(&bar.detail, 14.0, LEFT - 60.0));
-    }
+    let label_size = if two_lines { 18.0 } else { 15.0 };
+    let label = fitted(&bar.label, label_size, LEFT - 60.0);
+    scene.text((48.0, label_y), Type::new(label_size, ink.text).bold(), &label);
+    // Below the label, or where bars are thin behind it.
+    let (x_of_detail, y_of_detail, size) = match two_lines {
+        true => (48.0, middle + 12.0, 14.0),
+        false => (54.0 + text_width(&label, 15.0).max(THIN_LABEL), middle, 13.0),
+    };
+    let room = LEFT - 6.0 - x_of_detail;
+    let short = bar.detail.replace("layers ", "");
+    let detail = if text_width(&bar.detail, size) <= room { &bar.detail } else { &short };
+    let detail = fitted(detail, size, room);
+    scene.text((x_of_detail, y_of_detail), Type::new(size, ink.muted), detail);
     if let Some(capacity) = bar.capacity {
         scene.rectangle((LEFT, upper), (x(capacity) - LEFT, thick), ink.track);
     }
@@ -314,8 +346,44 @@ mod tests {
     fn figures_and_legend_are_there() {
         let scene = bars(&[20, 10], 80).scene(Mode::Light);
         let texts = scene.texts();
-        for text in ["part 20", "part 10", "20.0", "30.0 of 80.0 GiB", "card 0"] {
+        for text in ["part 20 20.00 GiB", "part 10 10.00 GiB", "20.0", "30.0 of 80.0 GiB", "card 0", "high demand"] {
             assert!(texts.contains(&text), "{text}: {texts:?}");
+        }
+    }
+
+    /// Texts of one row side by side, whatever the names and however many cards.
+    #[test]
+    fn no_text_lies_over_another() {
+        use super::super::scene::Shape;
+        for (count, name) in [(1, "card 0"), (4, "a-card-with-quite-a-long-name"), (16, "rank 15"), (64, "r")] {
+            let mut chart = bars(&[20, 10, 3, 1, 1, 1, 1], 80);
+            chart.note = "a long sentence about everything that was planned. ".repeat(8);
+            chart.bars[0].label = name.to_owned();
+            chart.bars[0].detail = "NVIDIA H100 80GB HBM3 · layers 100-125".to_owned();
+            chart.bars = vec![chart.bars[0].clone(); count];
+            let scene = chart.scene(Mode::Light);
+            let boxes: Vec<(f64, f64, f64, f64, &str)> = scene
+                .shapes
+                .iter()
+                .filter_map(|shape| match shape {
+                    Shape::Text { x, y, size, anchor, text, .. } => {
+                        let width = text_width(text, *size);
+                        let left = match anchor {
+                            Anchor::Start => *x,
+                            Anchor::Middle => x - width / 2.0,
+                            Anchor::End => x - width,
+                        };
+                        Some((left, left + width, y - size / 2.0, y + size / 2.0, text.as_str()))
+                    }
+                    _ => None,
+                })
+                .collect();
+            for (place, a) in boxes.iter().enumerate() {
+                assert!(a.0 >= 0.0 && a.1 <= f64::from(scene.width) + 1.0, "{count} {a:?}");
+                for b in &boxes[place + 1..] {
+                    assert!(a.1 <= b.0 || b.1 <= a.0 || a.3 <= b.2 || b.3 <= a.2, "{count} {a:?} {b:?}");
+                }
+            }
         }
     }
 

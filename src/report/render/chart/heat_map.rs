@@ -38,7 +38,8 @@ impl Cell {
     fn hue(self) -> Hue {
         match self {
             Self::Fits => Hue::Green,
-            Self::Tight => Hue::Orange,
+            // Next to orange, the pale vermilion of what does not fit looks the same to many eyes.
+            Self::Tight => Hue::Yellow,
             Self::Not => Hue::Vermilion,
             Self::Unknown => Hue::Pale,
         }

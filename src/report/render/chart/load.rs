@@ -40,7 +40,9 @@ impl LoadHistory {
         let mean = if end > 0.0 { placed.0 as f64 / 1e9 / end } else { 0.0 };
         Timeline {
             title: self.title.clone(),
-            subtitle: format!("{placed} placed in {end:.1} s: {mean:.2} GB/s in the mean"),
+            subtitle: format!(
+                "{placed} placed in {end:.2} s, steps before and after included: {mean:.2} GB/s in the mean"
+            ),
             rows,
             moments: self.steps.iter().map(|(at, text)| Moment { at: *at, text: text.clone(), bad: false }).collect(),
             from: 0.0,

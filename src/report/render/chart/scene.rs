@@ -147,20 +147,23 @@ impl Scene {
     }
 }
 
-/// Columns that a text of a height takes, near enough to decide whether it fits: the mean width of the bundled font's letters.
+/// Pixels that a text of a height takes, near enough to decide whether it fits: the widths of the bundled font's letters, rounded up a
+/// little so that other fonts, which a viewer of an SVG may have in its place, fit too.
 pub(super) fn text_width(text: &str, size: f64) -> f64 {
-    text.chars()
-        .map(|c| {
-            if "ilj.,:;|' ·".contains(c) {
-                0.30
-            } else if c.is_ascii_uppercase() || c == 'm' || c == 'w' {
-                0.69
-            } else {
-                0.57
-            }
-        })
-        .sum::<f64>()
-        * size
+    text.chars().map(letter_width).sum::<f64>() * size
+}
+
+/// In units of the text's height (Inter, semibold).
+fn letter_width(letter: char) -> f64 {
+    match letter {
+        'i' | 'l' | 'j' | 'I' | '.' | ',' | ':' | ';' | '\'' | '|' | ' ' | '·' => 0.30,
+        't' | 'f' | 'r' | '(' | ')' | '/' | '1' => 0.43,
+        'm' | 'M' | 'W' | '@' | '%' => 0.92,
+        'w' | 'G' | 'O' | 'Q' | 'D' | 'N' | 'U' | 'H' => 0.78,
+        '-' | '–' | 's' | 'c' | 'k' | 'v' | 'x' | 'y' | 'z' => 0.57,
+        letter if letter.is_ascii_uppercase() => 0.68,
+        _ => 0.63,
+    }
 }
 
 /// `text` cut with an ellipsis to a width.
@@ -177,6 +180,27 @@ pub(super) fn fitted(text: &str, size: f64, width: f64) -> String {
     }
     cut.push('…');
     cut
+}
+
+/// `text` in at most `rows` rows of a width, broken at blanks; the last is cut with an ellipsis.
+pub(super) fn rows(text: &str, size: f64, width: f64, rows: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let mut line = String::new();
+    let mut words = text.split_whitespace();
+    while let Some(word) = words.next() {
+        let longer = if line.is_empty() { word.to_owned() } else { format!("{line} {word}") };
+        if text_width(&longer, size) <= width || line.is_empty() {
+            line = longer;
+        } else if lines.len() + 1 == rows {
+            let rest: Vec<&str> = std::iter::once(word).chain(words).collect();
+            line = format!("{line} {}", rest.join(" "));
+            break;
+        } else {
+            lines.push(std::mem::replace(&mut line, word.to_owned()));
+        }
+    }
+    lines.push(fitted(&line, size, width));
+    lines
 }
 
 /// Round steps from 0 that divide `most` into four to eight parts: 1, 2 or 5 times a power of ten.
@@ -220,5 +244,15 @@ mod tests {
         assert_eq!(fitted("short", 10.0, 100.0), "short");
         let cut = fitted(&"x".repeat(100), 10.0, 100.0);
         assert!(cut.ends_with('…') && text_width(&cut, 10.0) < 110.0, "{cut}");
+    }
+
+    #[test]
+    fn sentences_take_the_rows_they_need() {
+        assert_eq!(rows("one two three", 10.0, 1000.0, 2), ["one two three"]);
+        assert_eq!(rows("one two three", 10.0, 45.0, 3), ["one two", "three"]);
+        let cut = rows("one two three four five", 10.0, 45.0, 2);
+        assert_eq!((cut.len(), cut[0].as_str()), (2, "one two"));
+        assert!(cut[1].starts_with("three") && cut[1].ends_with('…'), "{cut:?}");
+        assert_eq!(rows("", 10.0, 45.0, 2), [""]);
     }
 }

@@ -64,10 +64,14 @@ const RIGHT: f64 = 1200.0;
 /// Moments listed in words.
 const LISTED: usize = 8;
 
-/// `7.5 s`, `12:30`, `3:05:00`; whole axes use one form, by their `span`.
+/// `40 ms`, `7.5 s`, `12:30`, `3:05:00`; whole axes use one form, by their `span`.
 fn time(seconds: f64, span: f64) -> String {
-    let whole = seconds.max(0.0) as u64;
+    // A moment that is noticed just before the first sample is of the begin; plus zero takes the sign off a negative zero.
+    let seconds = seconds.max(0.0) + 0.0;
+    let whole = seconds as u64;
     match span {
+        ..2.0 => format!("{:.0} ms", seconds * 1000.0),
+        ..20.0 => format!("{} s", (seconds * 100.0).round() / 100.0),
         ..120.0 => format!("{} s", (seconds * 10.0).round() / 10.0),
         ..3600.0 => format!("{}:{:02}", whole / 60, whole % 60),
         _ => format!("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60),
@@ -97,6 +101,10 @@ impl Chart for Timeline {
             scene.text((92.0, top - 14.0), Type::new(15.0, ink.text), "planned");
             scene.line(vec![(180.0, top - 14.0), (216.0, top - 14.0)], ink.limit, 2, false);
             scene.text((224.0, top - 14.0), Type::new(15.0, ink.text), "capacity");
+            let colour = Hue::Blue.rgb(mode);
+            scene.faint((312.0, top - 21.0), (36.0, 14.0), colour, 0.30);
+            scene.line(vec![(312.0, top - 21.0), (348.0, top - 21.0)], colour, 2, false);
+            scene.text((356.0, top - 14.0), Type::new(15.0, ink.text), "in use");
             top += 18.0;
         }
         let bottom = top + pitch * self.rows.len() as f64;
@@ -158,7 +166,9 @@ fn draw_row(scene: &mut Scene, row: &Row, top: f64, pitch: f64, x: &impl Fn(f64)
     let most = row.most.max(f64::MIN_POSITIVE);
     let y = |value: f64| lower - (value / most).clamp(0.0, 1.0) * (lower - upper);
     let middle = top + pitch / 2.0;
-    scene.text((48.0, middle - 10.0), Type::new(17.0, ink.text).bold(), &row.label);
+    // In a low row the label stands beside the top of the axis.
+    let label = fitted(&row.label, 17.0, if pitch < 70.0 { LEFT - 104.0 } else { LEFT - 60.0 });
+    scene.text((48.0, middle - 10.0), Type::new(17.0, ink.text).bold(), label);
     scene.text((48.0, middle + 12.0), Type::new(14.0, ink.muted), fitted(&row.detail, 14.0, LEFT - 64.0));
     let figure = |value: f64| format!("{:.*}", usize::from(value < 10.0), value);
     scene.text(
@@ -182,7 +192,9 @@ fn draw_row(scene: &mut Scene, row: &Row, top: f64, pitch: f64, x: &impl Fn(f64)
     if let Some(planned) = row.planned {
         scene.line(vec![(LEFT, y(planned)), (RIGHT, y(planned))], ink.text, 2, true);
         let label = Type::new(13.0, ink.text).at(Anchor::Start);
-        scene.text((RIGHT + 8.0, y(planned)), label, format!("{planned:.1}"));
+        // Less than the axis can show is not nothing.
+        let text = if planned > 0.0 && planned < 0.05 { "< 0.1".to_owned() } else { format!("{planned:.1}") };
+        scene.text((RIGHT + 8.0, y(planned)), label, text);
     }
 }
 
@@ -221,6 +233,8 @@ mod tests {
     fn an_axis_of_time_has_round_steps() {
         let texts = |span: f64| time_ticks(span).into_iter().map(|tick| time(tick, span)).collect::<Vec<_>>();
         assert_eq!(texts(8.0), ["0 s", "2 s", "4 s", "6 s", "8 s"]);
+        assert_eq!(texts(0.02), ["0 ms", "5 ms", "10 ms", "15 ms", "20 ms"]);
+        assert_eq!(time(-0.01, 8.0), "0 s");
         assert_eq!(texts(900.0), ["0:00", "2:00", "4:00", "6:00", "8:00", "10:00", "12:00", "14:00"]);
         assert_eq!(texts(86_400.0)[1], "4:00:00");
         assert!(time_ticks(1e7).len() < 10);
