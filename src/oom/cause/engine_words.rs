@@ -145,7 +145,7 @@ fn nothing_for_kv(context: &Context<'_>) -> Judgement {
         )
         .not(Cause::NoMemoryLeftForKv, "the sum of the cards suffices; one stage is larger than the others");
     }
-    let tiny = facts.model.weights.zip(capacity).is_some_and(|(weights, card)| weights.0 < card.0 / 10);
+    let tiny = facts.model.weights.zip(capacity).is_some_and(|(weights, card)| weights.0 < card.0 / 16);
     if tiny
         && facts.memory_share.is_none()
         && facts.ranks() == 1
@@ -154,7 +154,7 @@ fn nothing_for_kv(context: &Context<'_>) -> Judgement {
         return Judgement::new(
             Cause::OtherProcessOnGpu,
             Confidence::Low,
-            "the weights are less than a tenth of the card: what fills the budget is not this model, as when a neighbour loads while the engine measures",
+            "the weights are less than a sixteenth of the card: what fills the budget is not this model, as when a neighbour loads while the engine measures",
         )
         .not(Cause::NoMemoryLeftForKv, "with the usual share the pool would be large; a very small share would explain it too");
     }

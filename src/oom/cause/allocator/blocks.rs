@@ -12,6 +12,24 @@ use crate::units::Bytes;
 const SEGMENT: Bytes = Bytes::mib(20);
 /// The smallest piece that the allocator takes from the driver.
 const SMALLEST: Bytes = Bytes::mib(2);
+/// A pebibyte: more than scores over millions of tokens take. A shape with a random number in it asks for so much.
+const BEYOND_ANY_TENSOR: Bytes = Bytes::gib(1 << 20);
+
+/// A size that no tensor has.
+pub(super) fn absurd(context: &Context<'_>) -> Option<Judgement> {
+    let requested = context.allocation.requested.filter(|requested| *requested >= BEYOND_ANY_TENSOR)?;
+    Some(
+        Judgement::new(
+            Cause::Unknown,
+            Confidence::Medium,
+            format!(
+                "{requested} is the size of no tensor: a shape was computed from garbage, and the card did not run out"
+            ),
+        )
+        .not(Cause::ActivationOrLogitsPeak, "no card of any size would do"),
+    )
+}
+
 /// Memory is there, in pieces.
 pub(super) fn pieces(context: &Context<'_>) -> Option<Judgement> {
     in_pieces(context).filter(|_| !has_usual_slack(context))
@@ -163,6 +181,20 @@ pub(super) fn smallest_piece(context: &Context<'_>) -> Option<Judgement> {
             "the card is full to the last 2 MiB although the budget leaves a part of it: small tensors outside the budget, as graph capture makes them",
         )
         .not(Cause::ActivationOrLogitsPeak, "a peak asks for large blocks")
+    })
+}
+
+/// Graphs were captured, so that loading and profiling are over: the tensor belongs to a request or to the sampler beside it.
+pub(super) fn after_graphs(context: &Context<'_>) -> Option<Judgement> {
+    let numbers = &context.allocation;
+    let requested = numbers.requested.filter(|requested| *requested > SEGMENT)?;
+    (numbers.private_pools.is_some() && context.stage.is_none() && numbers.is_short() == Some(true)).then(|| {
+        Judgement::new(
+            Cause::ActivationOrLogitsPeak,
+            Confidence::Low,
+            format!("graphs are captured already and {requested} finds no room beside the pool: a tensor of a pass"),
+        )
+        .not(Cause::WeightsDoNotFit, "graphs are captured after the weights are loaded")
     })
 }
 

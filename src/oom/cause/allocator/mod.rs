@@ -21,6 +21,7 @@ type Rule = fn(&Context<'_>) -> Option<Judgement>;
 
 /// In the order in which they are asked.
 const RULES: &[Rule] = &[
+    blocks::absurd,
     cap,
     processes::own_ranks,
     processes::other_processes,
@@ -41,6 +42,7 @@ const RULES: &[Rule] = &[
     blocks::smallest_piece,
     weights::full_of_tensors,
     blocks::beside_the_pool,
+    blocks::after_graphs,
     blocks::crumbs,
 ];
 

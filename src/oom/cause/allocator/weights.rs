@@ -229,13 +229,21 @@ pub(super) fn full_of_tensors(context: &Context<'_>) -> Option<Judgement> {
     let numbers = &context.allocation;
     let (allocated, total) = (numbers.allocated?, numbers.total?);
     let is_further_tensor = numbers.share_requested().is_some_and(|share| share < 0.02);
-    (context.stage.is_none() && is_further_tensor && !leaves_room(context, total) && allocated.0 > total.0 / 100 * 95).then(|| {
-        Judgement::new(
-            Cause::WeightsDoNotFit,
-            Confidence::Low,
-            format!("tensors of this process take {allocated} of {total} and one more of ordinary size fails, as while weights are created"),
-        )
-        .not(Cause::OtherProcessOnGpu, "the tensors are this process's own")
-        .not(Cause::ActivationOrLogitsPeak, "a peak asks for large blocks")
-    })
+    let is_full = allocated.0 > total.0 / 100 * 95;
+    if context.stage.is_some() || !is_further_tensor || leaves_room(context, total) || !is_full {
+        return None;
+    }
+    let filled = format!("tensors of this process take {allocated} of {total} and one more of ordinary size fails");
+    if let Some(pieces) = numbers.unallocated.filter(|cached| cached.0 > total.0 / 100) {
+        let why = format!("{filled}, with {pieces} in pieces that were given back: tensors come and go, as in a pass");
+        return Some(
+            Judgement::new(Cause::ActivationOrLogitsPeak, Confidence::Low, why)
+                .not(Cause::WeightsDoNotFit, "weights are placed once, and leave no pieces"),
+        );
+    }
+    Some(
+        Judgement::new(Cause::WeightsDoNotFit, Confidence::Low, format!("{filled}, as while weights are created"))
+            .not(Cause::OtherProcessOnGpu, "the tensors are this process's own")
+            .not(Cause::ActivationOrLogitsPeak, "a peak asks for large blocks"),
+    )
 }
