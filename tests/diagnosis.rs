@@ -42,7 +42,7 @@ fn failures_of_other_engines_are_told_apart() {
 /// All programs, spread over engines and causes as the first records are.
 #[test]
 fn ordinary_failures_are_told_apart() {
-    hold(&[("fresh-ordinary", 0.92, 0.9, 1.0, 1.0)]);
+    hold(&[("fresh-ordinary", 0.92, 0.9, 1.0, 1.0), ("fresh-ordinary-2", 0.87, 1.0, 1.0, 1.0)]);
 }
 
 /// The same of vLLM, SGLang, TGI, PyTorch, NCCL and Ray.

@@ -40,11 +40,12 @@ pub(super) fn crumbs(context: &Context<'_>) -> Option<Judgement> {
     in_pieces(context).map(|judgement| Judgement { confidence: Confidence::Low, ..judgement })
 }
 
-/// Whether the card is full and the cache as small as on any such card.
+/// Whether the card is full and the cache as small as on any such card: 2 % of it, up to 4 % below a gibibyte.
 fn has_usual_slack(context: &Context<'_>) -> bool {
     let numbers = &context.allocation;
+    let usual = |total: Bytes| Bytes(total.0 / 50).max(Bytes::gib(1).min(Bytes(total.0 / 25)));
     numbers.is_short() == Some(true)
-        && numbers.unallocated.zip(numbers.total).is_some_and(|(cached, total)| cached.0 < total.0 / 50)
+        && numbers.unallocated.zip(numbers.total).is_some_and(|(cached, total)| cached < usual(total))
 }
 
 fn in_pieces(context: &Context<'_>) -> Option<Judgement> {

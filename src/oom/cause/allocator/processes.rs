@@ -86,10 +86,12 @@ pub(super) fn other_processes(context: &Context<'_>) -> Option<Judgement> {
     if numbers.others.is_empty() && (is_too_large_for_any(context, total) || is_the_same_everywhere(context)) {
         return None;
     }
+    // A remainder holds this process's own context too.
+    let is_certain = held.0 > total.0 / 10 && !(is_remainder && held.0 < own.0 / 4);
     Some(
         Judgement::new(
             Cause::OtherProcessOnGpu,
-            if held.0 > total.0 / 10 { Confidence::High } else { Confidence::Medium },
+            if is_certain { Confidence::High } else { Confidence::Medium },
             format!(
                 "this process holds {own} of {total}, {} is free, and {held} belongs to others",
                 numbers.free.unwrap_or_default()
