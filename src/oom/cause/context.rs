@@ -32,7 +32,7 @@ impl<'a> Context<'a> {
         let own = wrapper.and_then(|w| w.stage).or(failure.stage);
         let (stage, stage_event) = match own {
             Some(stage) => (Some(stage), wrapper),
-            None => match from_frames(events, failure)
+            None => match traceback(events, failure)
                 .or_else(|| from_states(events, failure))
                 .or_else(|| from_frames_after(events, failure))
                 .or_else(|| from_states_after(events, failure))
@@ -102,6 +102,13 @@ fn wrapper<'a>(events: &'a Events, failure: &Event) -> Option<&'a Event> {
         e.place.line >= failure.place.line && distance <= WRAPPER && e.same_process(failure) && wraps(e.signal)
     };
     events.list.iter().find(near)
+}
+
+/// The stage by the traceback. Where it only says that a pass ran, an outer one that follows may say what for.
+fn traceback<'a>(events: &'a Events, failure: &Event) -> Option<(Stage, &'a Event)> {
+    let before = from_frames(events, failure)?;
+    let outer = from_frames_after(events, failure).filter(|_| before.0 == Stage::Forward);
+    outer.filter(|(stage, _)| matches!(stage, Stage::SamplerWarmup | Stage::GraphCapture)).or(Some(before))
 }
 
 /// The stage by the frames of the traceback before the failure.

@@ -10,7 +10,7 @@ type Rule = fn(&Events) -> Option<(&Event, Judgement)>;
 
 /// The judgements on a log without a failure, each with the message it starts from; first the one that explains most.
 pub(in crate::oom) fn suspicions(events: &Events) -> Vec<(&Event, Judgement)> {
-    let rules: [Rule; 13] = [
+    let rules: [Rule; 14] = [
         negative_pool,
         refused,
         multimodal,
@@ -20,6 +20,7 @@ pub(in crate::oom) fn suspicions(events: &Events) -> Vec<(&Event, Judgement)> {
         residue,
         resident,
         pinned,
+        kernel_driver,
         host_part,
         stopped_in_capture,
         cut_after_load,
@@ -200,6 +201,13 @@ fn pinned(events: &Events) -> Option<(&Event, Judgement)> {
     let event = events.of(Signal::PinnedMemoryRefused).next()?;
     let why = "pinned host memory was refused, and no allocation on a card failed";
     Some((event, Judgement::new(Cause::HostRamExhausted, Confidence::Medium, why)))
+}
+
+/// The kernel's part of the driver could not get pages, and no program says what it was about.
+fn kernel_driver(events: &Events) -> Option<(&Event, Judgement)> {
+    let event = events.of(Signal::KernelDriverRefused).next()?;
+    let why = "the kernel's driver found no pages: host memory, which is the card's too where both share one";
+    Some((event, Judgement::new(Cause::HostRamExhausted, Confidence::Low, why)))
 }
 
 /// The part that ollama leaves to the host about fills it.
