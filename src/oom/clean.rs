@@ -118,7 +118,8 @@ pub(super) fn origin(line: &str) -> Origin {
     Origin {
         rank: ranks.last().copied(),
         launched: ranks.first().copied().filter(|_| ranks.len() > 1),
-        pid: pids.last().copied(),
+        // The outermost stands before each line, also where the program names no other.
+        pid: pids.first().copied(),
     }
 }
 

@@ -78,10 +78,7 @@ pub fn failed() -> FollowState {
         is_good: false,
         headline: "the command ended with exit code 1 after 52.3 s".to_owned(),
         lines: vec![
-            LogLine::new(
-                Tone::Fault,
-                "another process on the card on card 0, while the start-up profile (high confidence)",
-            ),
+            LogLine::new(Tone::Fault, "other_process_on_gpu on card 0, during the start-up profile (high confidence)"),
             LogLine::new(
                 Tone::Plain,
                 "  a server of somebody else holds 6.00 GiB of the card, and 0.14 GiB more were needed",

@@ -65,5 +65,16 @@ pub fn read_any_text(text: &str) -> Result<Invocation, CommandError> {
     read(words::split(text)?, &Surroundings::of_any_engine())
 }
 
+/// The same of a command given as words.
+///
+/// # Errors
+/// As [`read_any_text`].
+pub fn read_any_words(words: &[String]) -> Result<Invocation, CommandError> {
+    match words {
+        [text] if text.trim().contains(char::is_whitespace) => read_any_text(text),
+        words => read(words.iter().map(|w| Word::new(w)).collect(), &Surroundings::of_any_engine()),
+    }
+}
+
 #[cfg(test)]
 mod tests;

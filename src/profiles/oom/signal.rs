@@ -80,6 +80,16 @@ impl Stage {
             Self::Serving => "serving requests",
         }
     }
+
+    /// In words, as the time at which something happened: `while loading weights`, `during start-up`.
+    #[must_use]
+    pub fn when(self) -> String {
+        let word = match self {
+            Self::Startup | Self::Profiling | Self::MultimodalProfiling | Self::Warmup | Self::Forward => "during",
+            _ => "while",
+        };
+        format!("{word} {}", self.name())
+    }
 }
 
 /// What a message says.

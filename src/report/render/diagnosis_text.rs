@@ -101,7 +101,7 @@ pub(super) fn logs(report: &DiagnosisReport) -> String {
 pub fn headline(finding: &FindingReport) -> String {
     let device = finding.device.map(|d| format!(" on card {d}")).unwrap_or_default();
     let rank = finding.rank.map(|r| format!(", rank {r}")).unwrap_or_default();
-    let stage = finding.stage.map(|s| format!(", while {}", s.name())).unwrap_or_default();
+    let stage = finding.stage.map(|s| format!(", {}", s.when())).unwrap_or_default();
     match finding.cause {
         Cause::Unknown => format!("cannot tell{device}{rank}{stage}"),
         cause => format!("{cause}{device}{rank}{stage} ({} confidence)", finding.confidence.name()),

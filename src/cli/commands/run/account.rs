@@ -4,7 +4,7 @@
 use super::RunArgs;
 use crate::cli::commands::diagnose::{Known, KnownFlags};
 use crate::cli::resolve;
-use crate::engines::command_line::{read_script, read_words};
+use crate::engines::command_line::{read_any_words, read_script};
 use crate::oom::{Patterns, Scanner};
 use crate::report::PlanReport;
 use crate::runner::{Account, Outcome, PoolTrace, Recorded, doubt_the_kernel, explain, observe, phases};
@@ -59,7 +59,7 @@ fn known(args: &RunArgs, words: &[String], plan: Option<&PlanReport>, outcome: &
         fleet.gpus = Some("live".to_owned());
     }
     let mut engine = args.deployment.engine.clone();
-    let command = read_words(words).is_ok().then(|| shell_words::join(words));
+    let command = read_any_words(words).is_ok().then(|| shell_words::join(words));
     let planned = plan.filter(|_| command.is_none());
     if let Some(plan) = planned
         && engine.engine.is_none()
@@ -78,7 +78,7 @@ fn size(pool: &PoolTrace, args: &RunArgs) -> Option<Bytes> {
 
 /// Whether the command may count the cards otherwise than the driver does.
 fn is_masked(words: &[String]) -> bool {
-    let of_command = read_words(words).ok().and_then(|read| read.visible_devices);
+    let of_command = read_any_words(words).ok().and_then(|read| read.visible_devices);
     let of_script = || read_script(words).and_then(|script| script.visible_devices);
     of_command.or_else(of_script).is_some() || std::env::var_os("CUDA_VISIBLE_DEVICES").is_some()
 }

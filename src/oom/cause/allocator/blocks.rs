@@ -2,7 +2,7 @@
 
 use super::super::engine_words::PEAKS;
 use super::super::{Confidence, Context, Judgement};
-use super::{LARGE, engine_chooses, leaves_room, untouched};
+use super::{LARGE, engine_chooses, leaves_room};
 use crate::engines::Cause;
 use crate::oom::fingerprint::{MatchKind, fingerprint};
 use crate::profiles::oom::{Signal, Stage};
@@ -38,12 +38,11 @@ fn in_pieces(context: &Context<'_>) -> Option<Judgement> {
     if at_peak || !(whole_in_cache || numbers.fits_in_pieces() == Some(true)) {
         return None;
     }
-    // A card full of live tensors: what little is cached is no reason.
-    let full = numbers.total.zip(numbers.allocated).filter(|(total, live)| live.0 > total.0 / 10 * 9);
-    if full.is_some_and(|(total, _)| unallocated <= untouched(total)) {
+    let free = numbers.free.unwrap_or_default();
+    // Segments of the smallest size are never cut from larger ones: the driver refused one although the card has room.
+    if requested <= SMALLEST && free > LARGE {
         return None;
     }
-    let free = numbers.free.unwrap_or_default();
     // A larger block is a segment of its own, for which the driver has room.
     if requested > SEGMENT && free > requested * 2 {
         return None;

@@ -159,5 +159,5 @@ fn leaves_room(context: &Context<'_>, total: Bytes) -> bool {
 
 /// What a cache holds at most while hardly anything was given back; the messages round to 10 MiB.
 fn untouched(total: Bytes) -> Bytes {
-    Bytes::mib(16).max(Bytes(total.0 / 100))
+    Bytes::mib(16).max(Bytes(total.0 / 200))
 }
