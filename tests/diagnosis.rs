@@ -47,6 +47,7 @@ fn failures_of_serving_engines_are_told_apart() {
         ("fresh-engines-2", 0.94, 0.85, 1.0, 0.75),
         ("fresh-engines-3", 0.92, 1.0, 1.0, 0.8),
         ("fresh-engines-4", 0.92, 1.0, 1.0, 1.0),
+        ("fresh-engines-5", 1.0, 1.0, 1.0, 0.75),
     ]);
 }
 
