@@ -280,6 +280,31 @@ fn a_command_is_ended_from_its_screen() {
     terminal.wait_for(&["was ended by signal 9", "ended with 137"]);
 }
 
+/// A signal from outside ends the command or the load, its screen goes, and the terminal is as it was.
+#[test]
+fn a_signal_ends_work_and_screen() {
+    let folder = tempfile::tempdir().unwrap();
+    let machine = machine(folder.path());
+    let variables = environment(&machine) + &format!("XDG_STATE_HOME='{}' ", folder.path().display());
+    let hold = "load examples/models/tiny-qwen2 --tp 2 --device cuda --tui --hold 600";
+    for (name, command, words, ending) in [
+        ("term-run", "run --tui -- sh -c 'echo ready; sleep 60'", "ready", "ended with 143"),
+        ("term-load", hold, "let go of the cards", "ended with 0"),
+    ] {
+        let Some(terminal) = Terminal::start_with(name, &variables, command) else { return };
+        terminal.wait_for(&["shardfit", words]);
+        let pane = terminal.tmux(&["display-message", "-p", "#{pane_pid}"]);
+        let shell = String::from_utf8_lossy(&pane.stdout).trim().to_owned();
+        if Command::new("pkill").args(["-TERM", "-P", &shell]).status().is_err() {
+            return;
+        }
+        let after = terminal.wait_for(&[ending]);
+        assert!(!after.contains("any key leave"), "{after}");
+        terminal.keys("typed");
+        terminal.wait_for(&["typed"]);
+    }
+}
+
 /// Nobody at the keys: the screen leaves when the command has ended.
 #[test]
 fn an_unattended_screen_leaves_by_itself() {

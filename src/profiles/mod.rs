@@ -7,6 +7,7 @@ pub mod models;
 mod nearest;
 pub mod oom;
 mod quants;
+pub mod stages;
 mod transformers;
 
 pub use calibration::{Calibration, CalibrationError, CardCalibration, HostCalibration};

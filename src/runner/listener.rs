@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use super::Course;
 use crate::oom::{Patterns, Scanner};
 use crate::profiles::oom::{Role, Stage};
+use crate::profiles::stages::StageLines;
 
 /// Most bytes of one piece that are listened to: a command that floods its output is not slowed down.
 const MOST: usize = 1 << 20;
@@ -19,36 +21,45 @@ pub struct Heard {
     pub stage: Option<Stage>,
     /// Which line of the piece it stood in, counted from 0.
     pub line: usize,
-    /// The words.
-    pub text: String,
 }
 
 /// Reads output as it comes.
 pub struct Listener<'p> {
     patterns: &'p Patterns,
-    stage: Option<Stage>,
+    stages: &'p StageLines,
+    course: Course,
 }
 
 impl<'p> Listener<'p> {
     /// A listener that knows these messages.
     #[must_use]
-    pub const fn new(patterns: &'p Patterns) -> Self {
-        Self { patterns, stage: None }
+    pub fn new(patterns: &'p Patterns, stages: &'p StageLines) -> Self {
+        Self { patterns, stages, course: Course::default() }
     }
 
     /// Takes in some whole lines. A message that is wrapped over two calls is missed.
     pub fn hear(&mut self, lines: &[u8], at: Duration) -> Vec<Heard> {
+        let lines = &lines[..lines.len().min(MOST)];
         let mut scanner = Scanner::new(self.patterns);
-        scanner.push(&lines[..lines.len().min(MOST)]);
-        let events = scanner.finish().list.into_iter();
-        events
-            .map(|event| {
-                let stage = event.stage.filter(|stage| self.stage != Some(*stage));
-                self.stage = stage.or(self.stage);
-                let line = usize::try_from(event.place.line.saturating_sub(1)).unwrap_or(usize::MAX);
-                Heard { at, role: event.role, stage, line, text: event.text }
-            })
-            .collect()
+        scanner.push(lines);
+        let words = self.stages.find(lines).map(|(line, stage, _)| (line, true, Role::State, Some(stage)));
+        let messages = scanner.finish().list;
+        let messages = messages.iter().map(|event| (event.place.line, false, event.role, event.stage));
+        let mut all: Vec<(u64, bool, Role, Option<Stage>)> = words.chain(messages).collect();
+        all.sort_by_key(|(line, is_word, ..)| (*line, !is_word));
+        let course = &mut self.course;
+        let mut heard = |(line, is_word, role, stage): (u64, bool, Role, Option<Stage>)| {
+            let begins = |stage: &Stage| if is_word { course.told(*stage) } else { course.guessed(*stage) };
+            let line = usize::try_from(line.saturating_sub(1)).unwrap_or(usize::MAX);
+            Heard { at, role, stage: stage.filter(begins), line }
+        };
+        all.into_iter().map(&mut heard).collect()
+    }
+
+    /// Takes in a line that has not ended, as a progress bar that draws over itself: the stage that begins with it.
+    pub fn glance(&mut self, line: &str) -> Option<Stage> {
+        let course = &mut self.course;
+        self.stages.find(line.as_bytes()).map(|(_, stage, _)| stage).find(|stage| course.told(*stage))
     }
 }
 
@@ -60,7 +71,8 @@ mod tests {
     #[test]
     fn stages_and_failures_are_heard_once() {
         let patterns = Patterns::new(built_in_oom_patterns().unwrap()).unwrap();
-        let mut listener = Listener::new(&patterns);
+        let stages = StageLines::built_in().unwrap();
+        let mut listener = Listener::new(&patterns, &stages);
         let mut heard = Vec::new();
         for (second, line) in
             (0..).zip(include_str!("../../examples/oom/case1-72b-on-one-card.log").split_inclusive('\n'))
@@ -68,18 +80,29 @@ mod tests {
             heard.extend(listener.hear(line.as_bytes(), Duration::from_secs(second)));
         }
         let stages: Vec<_> = heard.iter().filter_map(|heard| heard.stage).collect();
-        assert!(stages.contains(&Stage::Weights), "{stages:?}");
-        assert!(stages.windows(2).all(|pair| pair[0] != pair[1]), "{stages:?}");
+        assert_eq!(stages, [Stage::Startup, Stage::Weights]);
         assert!(heard.iter().any(|heard| heard.role == Role::Failure));
         assert!(heard.iter().map(|heard| heard.at).is_sorted());
         assert!(listener.hear(b"nothing of note\n", Duration::ZERO).is_empty());
     }
 
     #[test]
+    fn a_bar_that_has_not_ended_tells_its_stage_once() {
+        let patterns = Patterns::new(built_in_oom_patterns().unwrap()).unwrap();
+        let stages = StageLines::built_in().unwrap();
+        let mut listener = Listener::new(&patterns, &stages);
+        let bar = |percent| format!("Loading safetensors checkpoint shards: {percent} % Completed");
+        assert_eq!(listener.glance(&bar(10)), Some(Stage::Weights));
+        assert_eq!(listener.glance(&bar(20)), None);
+        assert_eq!(listener.glance("half a wo"), None);
+    }
+
+    #[test]
     fn a_line_is_found_again() {
         let patterns = Patterns::new(built_in_oom_patterns().unwrap()).unwrap();
         let text = b"one\ntwo\ntorch.OutOfMemoryError: CUDA out of memory. Tried to allocate 20.00 MiB.\nfour\n";
-        let heard = Listener::new(&patterns).hear(text, Duration::ZERO);
+        let stages = StageLines::built_in().unwrap();
+        let heard = Listener::new(&patterns, &stages).hear(text, Duration::ZERO);
         assert_eq!(heard.iter().map(|heard| heard.line).collect::<Vec<_>>(), [2]);
     }
 }

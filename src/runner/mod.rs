@@ -6,6 +6,7 @@
 
 mod child;
 mod clock;
+mod course;
 mod explain;
 mod family;
 mod host;
@@ -23,6 +24,7 @@ mod watch;
 
 pub use child::{Child, Ended, Group};
 pub use clock::LineClock;
+pub use course::Course;
 pub use explain::{doubt_the_kernel, explain};
 pub use family::Family;
 pub use listener::{Heard, Listener};

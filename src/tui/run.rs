@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crossterm::event;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
-use signal_hook::iterator::Signals;
+use signal_hook::iterator::{Handle, Signals};
 use signal_hook::low_level::emulate_default_handler;
 
 use super::session::{After, Session};
@@ -97,22 +97,15 @@ pub fn run(source: Source, options: Options) -> io::Result<Ended> {
     let mut session = Session::start(source, &options, &mut state, &sink)?;
 
     // All of this goes on while the driver is asked for the first time.
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
-    let closing = signals.handle();
+    let signals = listen_to_signals(sink.clone())?;
     let mut terminal = Terminal::open()?;
     state.size = terminal.size().unwrap_or(USUAL);
     listen_to_input(sink.clone())?;
-    let to_loop = sink.clone();
-    thread::Builder::new().name("signals".to_owned()).spawn(move || {
-        for signal in signals.forever() {
-            let _ = to_loop.send(Message::Signal(signal));
-        }
-    })?;
     let first = if session.is_replay() { None } else { messages.recv_timeout(FIRST_SAMPLE).ok() };
     if let Some(message) = first
         && let Next::End(ended) = apply(message, &messages, &mut session, &mut state, &mut terminal)?
     {
-        closing.close();
+        signals.close();
         return Ok(ended);
     }
     terminal.draw(|frame| draw(&state, &options.theme, frame))?;
@@ -132,7 +125,7 @@ pub fn run(source: Source, options: Options) -> io::Result<Ended> {
             Next::End(ended) => break ended,
         }
     };
-    closing.close();
+    signals.close();
     Ok(ended)
 }
 
@@ -142,6 +135,19 @@ enum Next {
     Nothing,
     Paint,
     End(Ended),
+}
+
+/// The thread ends when the handle is closed.
+fn listen_to_signals(sink: Sender<Message>) -> io::Result<Handle> {
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+    let handle = signals.handle();
+    let listen = move || {
+        for signal in signals.forever() {
+            let _ = sink.send(Message::Signal(signal));
+        }
+    };
+    thread::Builder::new().name("signals".to_owned()).spawn(listen)?;
+    Ok(handle)
 }
 
 /// The thread ends with the process: a read from the terminal cannot be called off.

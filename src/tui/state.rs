@@ -229,7 +229,7 @@ impl State {
     /// whole seconds; until a message is no news any more.
     #[must_use]
     pub fn lasts(&self) -> Duration {
-        const AGE: Duration = Duration::from_secs(1);
+        const SECOND: Duration = Duration::from_secs(1);
         const LONG: Duration = Duration::from_secs(3600);
         let message = match &self.message {
             Some((_, at)) if self.fresh_message().is_some() => (*at + Self::MESSAGE).saturating_sub(self.now),
@@ -238,9 +238,10 @@ impl State {
         let figures = if self.frozen.is_some() || self.playback.is_some() {
             LONG
         } else if self.trouble().is_some() {
-            AGE
+            let age = self.now.saturating_sub(self.live.last_answer.unwrap_or_default());
+            SECOND - Duration::from_nanos(u64::from(age.subsec_nanos()))
         } else {
-            self.live.fresh_for(self.now, self.interval).unwrap_or(AGE)
+            self.live.fresh_for(self.now, self.interval).unwrap_or(SECOND)
         };
         // A moment later, so that it is over by then.
         figures.min(message) + Duration::from_millis(1)

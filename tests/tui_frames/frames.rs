@@ -64,6 +64,35 @@ fn a_hung_driver_shows_the_age_of_its_figures() {
     assert!(dim.add_modifier.contains(Modifier::DIM), "old figures look old");
 }
 
+/// As long as a frame is said to last, it does: whatever moment within that time is painted, it is the same frame.
+#[test]
+fn a_frame_lasts_as_long_as_it_says() {
+    let mut state = state(size(80, 24), &cards::fine());
+    let mut now = state.now;
+    let mut lasting = Vec::new();
+    for _ in 0..6 {
+        let before = frame(&state);
+        let lasts = state.lasts();
+        for share in [0.3, 0.9, 0.99] {
+            update(&mut state, Action::Tick(now + lasts.mul_f64(share)));
+            assert_eq!(frame(&state), before, "{share} of {lasts:?} after {now:?}");
+        }
+        now += lasts;
+        update(&mut state, Action::Tick(now));
+        assert_ne!(frame(&state), before, "after {lasts:?}");
+        lasting.push(lasts.as_secs());
+    }
+    // First until the figures are stale, then for each second of their age.
+    assert_eq!(lasting, [3, 1, 1, 1, 1, 1]);
+    state.say("records");
+    sample(&mut state, 100, Ok(snapshot(cards::fine())));
+    state.now = Duration::from_secs(100);
+    state.say("records into a file");
+    assert_eq!(state.lasts().as_secs(), 3, "stale before the message is old");
+    update(&mut state, Action::Pause);
+    assert_eq!(state.lasts().as_secs(), 5, "paused: nothing but the message changes");
+}
+
 #[test]
 fn cards_that_vanish_keep_their_place() {
     let mut state = state(size(80, 24), &cards::fine());

@@ -28,7 +28,7 @@ pub fn run_text(report: &RunReport) -> String {
         }
     }
     let told = report.phases.iter().map(|phase| match phase.seconds {
-        Some(seconds) => format!("{} {seconds:.1} s", phase.phase),
+        Some(seconds) => format!("{} at {seconds:.1} s", phase.phase),
         None => phase.phase.clone(),
     });
     let told: Vec<String> = told.collect();

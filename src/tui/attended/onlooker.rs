@@ -1,5 +1,6 @@
 //! What the user sees beside the work, and how far they have scrolled.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ pub struct Onlooker {
     pub down: usize,
     /// What is worth a line in the log when it happens to a card.
     pub watchman: Watchman,
+    /// Strangers that were told of, or were there from the begin; `None` before the first sample.
+    pub strangers: Option<BTreeSet<(u32, u32)>>,
     /// What the user was asked.
     pub question: Option<Question>,
 }
@@ -61,7 +64,8 @@ impl Onlooker {
 
     /// The same where the memory of some processes, and not of those that bear this tool's name, is the work's own.
     pub fn absorb_of(&mut self, sample: Sample, ours: &[u32]) -> Vec<LogLine> {
-        let news = self.absorb(sample);
+        let mut news = self.absorb(sample);
+        news.extend(self.newcomers(ours));
         for card in &mut self.cards.cards {
             let (Reading::Known(memory), Reading::Known(processes)) = (&mut card.usage.memory, &card.usage.processes)
             else {
@@ -78,6 +82,29 @@ impl Onlooker {
         news
     }
 
+    /// Processes of others that hold memory now and did not before.
+    fn newcomers(&mut self, ours: &[u32]) -> Vec<LogLine> {
+        if self.cards.last_answer.is_none() {
+            return Vec::new();
+        }
+        let is_first = self.strangers.is_none();
+        let known = self.strangers.get_or_insert_default();
+        let mut news = Vec::new();
+        for card in self.cards.cards.iter().filter(|card| card.is_present()) {
+            let processes = card.usage.processes.as_ref().known().map(Vec::as_slice).unwrap_or_default();
+            for process in processes.iter().filter(|process| !ours.contains(&process.pid)) {
+                if !known.insert((card.usage.id.index, process.pid)) || is_first {
+                    continue;
+                }
+                let name = process.name.as_deref().unwrap_or("not visible from here");
+                let held = process.used.known().map_or_else(String::new, |bytes| format!(" with {bytes:.2}"));
+                let text = format!("process {} ({name}) came to card {}{held}", process.pid, card.usage.id);
+                news.push(LogLine::new(Tone::Warning, text));
+            }
+        }
+        news
+    }
+
     /// Places of the cards as they are shown: those of the plan first.
     #[must_use]
     pub fn order(&self) -> Vec<usize> {
@@ -90,5 +117,63 @@ impl Onlooker {
             }
         }
         order
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hardware::{CardState, MemoryState, ProcessState, Snapshot};
+
+    fn sample(second: u64, processes: &[(u32, u64)]) -> Sample {
+        let process = |(pid, gib): &(u32, u64)| ProcessState {
+            pid: *pid,
+            used: Reading::Known(Bytes::gib(*gib)),
+            name: Some("python3".to_owned()),
+            command: None,
+            user: None,
+            orphan: false,
+            gpu_instance: None,
+        };
+        let used = Bytes::gib(processes.iter().map(|(_, gib)| gib).sum());
+        let mut card = CardState::unreadable(0, Reading::Unsupported);
+        card.memory = Reading::Known(MemoryState {
+            total: Bytes::gib(24),
+            reserved: Reading::Known(Bytes::ZERO),
+            used,
+            free: Bytes::gib(24).saturating_sub(used),
+        });
+        card.processes = Reading::Known(processes.iter().map(process).collect());
+        let (driver_version, cuda_version) = (Reading::Denied, Reading::Denied);
+        let snapshot = Snapshot { driver_version, cuda_version, cards: vec![card], peers: Vec::new() };
+        Sample { at: Duration::from_secs(second), outcome: Ok(snapshot) }
+    }
+
+    #[test]
+    fn own_memory_is_that_of_the_named_processes() {
+        let mut onlooker = Onlooker::default();
+        onlooker.absorb_of(sample(0, &[(7, 4), (8, 5), (9, 1)]), &[7, 9]);
+        let memory = onlooker.cards.cards[0].usage.memory.known().unwrap();
+        assert_eq!((memory.own.known(), memory.others.known()), (Some(Bytes::gib(5)), Some(Bytes::gib(5))));
+    }
+
+    #[test]
+    fn strangers_are_told_of_once_and_not_those_that_were_there() {
+        let mut onlooker = Onlooker::default();
+        let mut told = |second, processes: &[(u32, u64)]| {
+            let news = onlooker.absorb_of(sample(second, processes), &[7]);
+            news.into_iter().map(|line| line.text).collect::<Vec<_>>()
+        };
+        assert_eq!(told(0, &[(8, 2)]), Vec::<String>::new());
+        assert_eq!(told(1, &[(8, 2), (7, 3)]), Vec::<String>::new());
+        assert_eq!(told(2, &[(8, 2), (7, 3), (9, 4)]), ["process 9 (python3) came to card 0 with 4.00 GiB"]);
+        assert_eq!(told(3, &[(8, 2), (7, 3), (9, 4)]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_card_that_fills_up_is_told_of_once() {
+        let mut onlooker = Onlooker::with_plan(None);
+        let mut count = |second, gib| onlooker.absorb(sample(second, &[(7, gib)])).len();
+        assert_eq!([count(0, 4), count(1, 24), count(2, 24), count(3, 4), count(4, 24)], [0, 1, 0, 0, 1]);
     }
 }

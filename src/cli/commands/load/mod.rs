@@ -7,6 +7,7 @@ mod nvml;
 mod report;
 mod screen;
 mod watch;
+mod work;
 
 use std::io::{self, IsTerminal};
 use std::num::NonZero;
@@ -17,21 +18,19 @@ use clap::{Args, ValueEnum};
 
 use self::cards::{AtHand, Backend};
 use self::hold::Hold;
-use self::nvml::Nvml;
-use self::screen::Screen;
-use self::watch::{Bystander, Journal, Watcher};
+use self::work::Work;
 use super::plan::refused;
 use crate::cli::args::DeploymentFlags;
 use crate::cli::screen::ScreenFlags;
-use crate::cli::{Exit, Format, Output, Problem, picture, resolve};
+use crate::cli::{Exit, Format, Output, Problem, resolve};
 use crate::engines::{Deployment, RankShard};
 use crate::hardware::FleetSource;
-use crate::loader::reader::{Disk, Io, Storage};
-use crate::loader::{Generated, LoadError, LoadFailure, LoadOptions, Progress, Verify, host_memory, load};
-use crate::placement::{Placement, RankPool, RankRequest, With, place, synthetic_checkpoint};
+use crate::loader::reader::Io;
+use crate::loader::{LoadError, LoadFailure, host_memory};
+use crate::placement::{RankPool, RankRequest, With, place, synthetic_checkpoint};
 use crate::planning::{self, PlanRequest};
+use crate::report::PlanReport;
 use crate::report::render::load_text;
-use crate::report::{LoadReport, PlanReport};
 use crate::units::{Bytes, Fraction};
 
 /// Flags of `load`.
@@ -261,90 +260,6 @@ fn shards(request: &PlanRequest) -> Result<Vec<RankShard>, Problem> {
         version: request.version,
     };
     request.engine.shards(&deployment).map_err(refused)
-}
-
-type LoadResult = Result<crate::loader::LoadOutcome, Box<LoadFailure>>;
-
-/// A load that is ready to be carried out.
-struct Work<'a> {
-    args: &'a LoadArgs,
-    backend: &'a Backend,
-    placement: &'a Placement,
-    cancel: &'a Arc<AtomicBool>,
-    on_screen: bool,
-}
-
-impl Work<'_> {
-    fn options(&self) -> LoadOptions {
-        LoadOptions {
-            staging: self.args.staging,
-            workers: self.args.readers.map(NonZero::get),
-            pack_below: self.backend.pack_below(),
-            verify: match self.args.verify {
-                VerifyChoice::None => Verify::None,
-                VerifyChoice::Sample => Verify::Sample,
-                VerifyChoice::Full => Verify::Full,
-                VerifyChoice::Checksum => Verify::Checksum,
-            },
-            cancel: Arc::clone(self.cancel),
-            ..LoadOptions::default()
-        }
-    }
-
-    /// Runs the load on a thread of its own while this one draws. A screen stays until its user has seen the report.
-    fn execute(
-        &self,
-        plan: PlanReport,
-        output: &mut Output,
-        report: impl FnOnce(PlanReport, &LoadResult, &Nvml) -> LoadReport,
-    ) -> Result<(LoadResult, LoadReport), Problem> {
-        let Self { args, backend, placement, cancel, on_screen } = *self;
-        let options = self.options();
-        let progress = Progress::new(placement);
-        let nvml = Nvml::open(backend);
-        let journal = Journal::start();
-        let disk = Disk { io: args.io };
-        let generated = args.synthetic.then(|| Generated::new(&placement.files));
-        let storage: &dyn Storage = generated.as_ref().map_or(&disk, |generated| generated);
-        let bystander = Bystander { nvml: &nvml, journal: &journal, hold: args.hold, stop: cancel, screen: on_screen };
-        let title = plan.model.id.clone().unwrap_or_else(|| plan.model.architecture.clone());
-        let watcher = Watcher { progress: &progress, cancel, title: &title, backend };
-        let failed = |error: io::Error| Problem::cannot_tell(format!("the terminal fails: {error}"));
-        let mut screen = if on_screen {
-            let theme = args.screen.theme()?;
-            Some(Screen::open(theme, &watcher, &journal, &plan, args.with.into(), args.hold).map_err(failed)?)
-        } else {
-            None
-        };
-        let done = AtomicBool::new(false);
-        let result = std::thread::scope(|scope| {
-            let work = scope.spawn(|| load(placement, backend.cards(), storage, &options, &progress, &bystander));
-            let (done, plan) = (&done, &plan);
-            let chronicle =
-                args.chart.is_some().then(|| scope.spawn(|| history::follow(&progress, backend, plan, done)));
-            let drawn = match &mut screen {
-                Some(screen) => screen.follow(&work),
-                None => watcher.bars(&work, output.interactive),
-            };
-            let ended = work.join();
-            done.store(true, Ordering::Relaxed);
-            if let (Some(path), Some(Ok(history))) = (&args.chart, chronicle.map(std::thread::ScopedJoinHandle::join)) {
-                picture::write(&history.timeline(), path, args.dark)?;
-            }
-            match (ended, drawn) {
-                (Ok(result), Ok(())) => Ok(result),
-                (Ok(_), Err(error)) => Err(failed(error)),
-                (Err(_), _) => {
-                    Err(Problem::cannot_tell("the loading thread ended unexpectedly: this is a fault of the program"))
-                }
-            }
-        })?;
-        let report = report(plan, &result, &nvml);
-        if let Some(screen) = screen {
-            screen.end(&report);
-        }
-        Ok((result, report))
-    }
 }
 
 /// What a failure means to a caller: a full card is a verdict, a bad file bad input, everything else the machine's own trouble.

@@ -2,10 +2,11 @@
 #![expect(clippy::disallowed_methods, reason = "asks the environment which cards the command sees")]
 
 use super::RunArgs;
-use crate::cli::commands::diagnose::{Known, KnownFlags};
+use crate::cli::commands::diagnose::{self, KnownFlags};
 use crate::cli::resolve;
 use crate::engines::command_line::{read_any_words, read_script};
 use crate::oom::{Patterns, Scanner};
+use crate::profiles::stages::StageLines;
 use crate::report::PlanReport;
 use crate::runner::{Account, Outcome, PoolTrace, Recorded, doubt_the_kernel, explain, observe, phases};
 use crate::sources::logs::scan;
@@ -16,15 +17,21 @@ pub(super) const OUTPUT: &str = "<output>";
 /// The shell's code of a process that ended by SIGKILL.
 const KILLED: u8 = 137;
 
+/// What is known beside the command and its outcome.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known<'a> {
+    /// Messages about memory.
+    pub patterns: &'a Patterns,
+    /// Lines that begin a stage.
+    pub stages: &'a StageLines,
+    /// What was planned.
+    pub plan: Option<&'a PlanReport>,
+}
+
 /// The stages of a command, and where it failed why: what its output says of memory, how it ended as its last word, and what the recording
 /// of the cards shows beside that.
-pub(super) fn of(
-    args: &RunArgs,
-    words: &[String],
-    plan: Option<&PlanReport>,
-    outcome: &Outcome,
-    patterns: &Patterns,
-) -> Account {
+pub(super) fn of(args: &RunArgs, words: &[String], known: &Known<'_>, outcome: &Outcome) -> Account {
+    let Known { patterns, stages, plan } = *known;
     let mut scanner = Scanner::new(patterns);
     let mut files = vec![scan(outcome.log.text().as_slice(), OUTPUT.to_owned(), &mut scanner)];
     if outcome.ended.shell_code() == KILLED && outcome.passed_on.is_none() {
@@ -36,7 +43,7 @@ pub(super) fn of(
         files.push(scan(word.as_bytes(), "<end of the command>".to_owned(), &mut scanner));
     }
     let events = scanner.finish();
-    let phases = phases(&events, &outcome.log, &outcome.clock);
+    let phases = phases(&events, stages, &outcome.log, &outcome.clock);
     let pools: Vec<_> = outcome.pools.iter().map(|pool| (pool.clone(), size(pool, args))).collect();
     let (cards, neighbours) = (outcome.cards.as_slice(), outcome.neighbours.as_slice());
     let observed = observe(&Recorded { cards, neighbours, pools: &pools, phases: &phases });
@@ -44,7 +51,7 @@ pub(super) fn of(
         return Account { phases, observed, diagnosis: None };
     }
     let mut diagnosis =
-        Known::new(&known(args, words, plan, outcome)).ok().map(|mut known| known.report(&events, &files).1);
+        diagnose::Known::new(&flags(args, words, plan, outcome)).ok().map(|mut known| known.report(&events, &files).1);
     if let Some(diagnosis) = &mut diagnosis {
         doubt_the_kernel(diagnosis, outcome.host_kills);
         explain(diagnosis, &observed, plan, is_masked(words));
@@ -53,7 +60,7 @@ pub(super) fn of(
 }
 
 /// What is known beside the output: the command, or where a script was planned in its place, what it says.
-fn known(args: &RunArgs, words: &[String], plan: Option<&PlanReport>, outcome: &Outcome) -> KnownFlags {
+fn flags(args: &RunArgs, words: &[String], plan: Option<&PlanReport>, outcome: &Outcome) -> KnownFlags {
     let mut fleet = args.deployment.fleet.clone();
     if fleet.gpus.is_none() && !outcome.cards.is_empty() {
         fleet.gpus = Some("live".to_owned());

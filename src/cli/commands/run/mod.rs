@@ -20,13 +20,13 @@ use crate::cli::screen::ScreenFlags;
 use crate::cli::{Exit, Output, Problem, resolve};
 use crate::engines::command_line::without_secrets;
 use crate::monitor::{Expectation, Interval};
-use crate::oom::Patterns;
 use crate::planning::{self, State};
 use crate::probe::{NvmlProbe, Probe, Wanted};
+use crate::profiles::stages::StageLines;
 use crate::report::PlanReport;
 use crate::report::render::{diagnosis_text, run_text};
 use crate::report::run::RunReport;
-use crate::runner::{Account, Child, Notice, Options, Outcome, report, watch};
+use crate::runner::{Account, Child, Listener, Notice, Options, Outcome, report, watch};
 use crate::tui::follow::{FollowScreen, LogLine, Tone};
 
 /// Flags of `run`.
@@ -87,6 +87,7 @@ pub fn run(args: &RunArgs, output: &mut Output) -> Result<Exit, Problem> {
     }
     // Read before the start: a pattern file that is no good must not cost the run its diagnosis.
     let patterns = patterns(args.deployment.fleet.profile_dir.as_deref())?;
+    let stages = StageLines::built_in().map_err(Problem::usage)?;
     let expectation = plan.as_ref().ok().map(|plan| Expectation::of(&plan.report));
     let (probe, recording, blind) = match NvmlProbe::open(Wanted::CHANGING) {
         Ok(probe) => {
@@ -96,7 +97,7 @@ pub fn run(args: &RunArgs, output: &mut Output) -> Result<Exit, Problem> {
         }
         Err(error) => (None, Recording::none(), Some(error.to_string())),
     };
-    let mut screen = open_screen(args, &words, &plan, expectation, &patterns, output)?;
+    let mut screen = open_screen(args, &words, &plan, expectation, Listener::new(&patterns, &stages), output)?;
     let child = match Child::start(&args.command) {
         Ok(child) => child,
         Err(error) => {
@@ -114,7 +115,9 @@ pub fn run(args: &RunArgs, output: &mut Output) -> Result<Exit, Problem> {
         None => watch_in_text(child, probe, options, output),
     };
     let outcome = watched.map_err(|error| Problem::cannot_tell(format!("the command cannot be watched: {error}")))?;
-    let account = account::of(args, &words, plan.as_ref().ok().map(|plan| &plan.report), &outcome, &patterns);
+    let known =
+        account::Known { patterns: &patterns, stages: &stages, plan: plan.as_ref().ok().map(|plan| &plan.report) };
+    let account = account::of(args, &words, &known, &outcome);
     recording.mark(&account, &outcome);
     let report = report(&words, reported(plan), Some(&outcome), blind, account);
     let was_on_screen = screen.is_some();
@@ -152,7 +155,7 @@ fn open_screen<'p>(
     words: &[String],
     plan: &Result<Plan, Problem>,
     expectation: Option<Expectation>,
-    patterns: &'p Patterns,
+    listener: Listener<'p>,
     output: &mut Output,
 ) -> Result<Option<RunScreen<'p>>, Problem> {
     if !args.screen.tui {
@@ -170,7 +173,7 @@ fn open_screen<'p>(
         Ok(plan) => LogLine::new(Tone::Warning, &plan.report.verdict.message),
         Err(problem) => LogLine::new(Tone::Quiet, format!("none: {}", short(problem))),
     };
-    Ok(Some(RunScreen::new(screen, title, line, Some(patterns))))
+    Ok(Some(RunScreen::new(screen, title, line, listener)))
 }
 
 /// A plan made before the start.

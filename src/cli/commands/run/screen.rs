@@ -13,9 +13,8 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::low_level::raise;
 
 use super::tail::Tail;
-use crate::oom::Patterns;
 use crate::probe::Probe;
-use crate::profiles::oom::Role;
+use crate::profiles::oom::{Role, Stage};
 use crate::report::run::RunReport;
 use crate::runner::{Child, Heard, Listener, Notice, Options, Outcome, watch};
 use crate::tui::follow::{Ending, FollowScreen, FollowView, LogLine, Step, Tone, Wish};
@@ -28,16 +27,16 @@ const LINES: usize = 2000;
 /// The screen of a command.
 pub(super) struct RunScreen<'p> {
     screen: FollowScreen,
-    listener: Option<Listener<'p>>,
+    listener: Listener<'p>,
     view: FollowView,
     log: VecDeque<LogLine>,
 }
 
 impl<'p> RunScreen<'p> {
     /// A screen that was opened, for a command and what its plan says.
-    pub fn new(screen: FollowScreen, title: String, plan: LogLine, patterns: Option<&'p Patterns>) -> Self {
+    pub fn new(screen: FollowScreen, title: String, plan: LogLine, listener: Listener<'p>) -> Self {
         let view = FollowView { title, plan: Some(plan), ..FollowView::default() };
-        Self { screen, listener: patterns.map(Listener::new), view, log: VecDeque::new() }
+        Self { screen, listener, view, log: VecDeque::new() }
     }
 
     /// Watches a command to its end and paints it meanwhile. A terminal that goes away meanwhile is no reason to end the command.
@@ -122,16 +121,17 @@ impl<'p> RunScreen<'p> {
         }
         let fresh = tail.fresh();
         if !fresh.is_empty() {
-            let heard = match &mut self.listener {
-                Some(listener) => listener.hear((fresh.join("\n") + "\n").as_bytes(), elapsed),
-                None => Vec::new(),
-            };
+            let heard = self.listener.hear((fresh.join("\n") + "\n").as_bytes(), elapsed);
             self.view.steps.extend(heard.iter().filter_map(step));
             self.log.extend(fresh.iter().enumerate().map(|(place, line)| said(line, place, &heard)));
         }
         self.log.drain(..self.log.len().saturating_sub(LINES));
         self.view.log = self.log.iter().cloned().collect();
-        self.view.log.extend(tail.begun().iter().map(|line| LogLine::new(Tone::Quiet, plain(line))));
+        for line in tail.begun() {
+            let stage = self.listener.glance(&line);
+            self.view.steps.extend(stage.map(|stage| named(stage, elapsed)));
+            self.view.log.push(LogLine::new(Tone::Quiet, plain(&line)));
+        }
         self.view.elapsed = elapsed;
     }
 
@@ -141,7 +141,11 @@ impl<'p> RunScreen<'p> {
 }
 
 fn step(heard: &Heard) -> Option<Step> {
-    heard.stage.map(|stage| Step { name: stage.name().to_owned(), at: Some(heard.at) })
+    heard.stage.map(|stage| named(stage, heard.at))
+}
+
+fn named(stage: Stage, at: Duration) -> Step {
+    Step { name: stage.name().to_owned(), at: Some(at) }
 }
 
 /// A line of output in the tone that its words have.
@@ -178,13 +182,13 @@ mod tests {
 
     #[test]
     fn lines_have_the_tone_of_their_words() {
-        let heard = |role, stage| [Heard { at: Duration::ZERO, role, stage, line: 1, text: String::new() }];
+        let heard = |role, stage| [Heard { at: Duration::ZERO, role, stage, line: 1 }];
         assert_eq!(said("INFO ready", 0, &[]).tone, Tone::Plain);
         assert_eq!(said("(EngineCore pid=7) WARNING 09-01 slow", 0, &[]).tone, Tone::Warning);
         assert_eq!(said("no warning of mine", 0, &[]).tone, Tone::Plain);
         assert_eq!(said("x", 1, &heard(Role::Failure, None)).tone, Tone::Fault);
         assert_eq!(said("x", 0, &heard(Role::Failure, None)).tone, Tone::Plain);
-        let stage = Some(crate::profiles::oom::Stage::Weights);
+        let stage = Some(Stage::Weights);
         assert_eq!(said("x", 1, &heard(Role::State, stage)).tone, Tone::Step);
         assert_eq!(said("\u{1b}[31mred\u{1b}[0m\tx", 0, &[]).text, "red    x");
     }

@@ -7,6 +7,7 @@
 mod bars;
 mod colours;
 mod heat_map;
+mod ledgers;
 mod load;
 mod paint;
 mod scene;
