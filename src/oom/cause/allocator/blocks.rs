@@ -12,6 +12,7 @@ use crate::units::Bytes;
 const SEGMENT: Bytes = Bytes::mib(20);
 /// The smallest piece that the allocator takes from the driver.
 const SMALLEST: Bytes = Bytes::mib(2);
+
 /// Memory is there, in pieces.
 pub(super) fn pieces(context: &Context<'_>) -> Option<Judgement> {
     in_pieces(context).filter(|_| !has_usual_slack(context))
