@@ -53,6 +53,7 @@ fn failures_of_serving_engines_are_told_apart() {
         ("fresh-engines-2", 0.94, 0.85, 1.0, 0.75),
         ("fresh-engines-3", 0.92, 1.0, 1.0, 0.8),
         ("fresh-engines-4", 0.92, 1.0, 1.0, 1.0),
+        ("fresh-engines-5", 1.0, 1.0, 1.0, 0.75),
     ]);
 }
 
@@ -119,6 +120,23 @@ fn starts_that_went_well_give_no_finding() {
         seen += 1;
     }
     assert!(seen >= 10);
+}
+
+#[test]
+fn the_newest_line_may_come_first() {
+    let lines = [
+        "INFO 02-03 03:43:49 model_runner.py:625] Capturing the model for CUDA graphs. This may lead to unexpected consequences if the model is not static.",
+        "engine.py :190 2024-02-03 03:44:03,976 Error initializing vLLM engine: CUDA out of memory. Tried to allocate 112.00 MiB. GPU 0 has a total \
+         capacity of 44.35 GiB of which 53.38 MiB is free. Process 3663367 has 44.28 GiB memory in use. Of the allocated memory 37.38 GiB is \
+         allocated by PyTorch, and 275.68 MiB is reserved by PyTorch but unallocated.",
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in [("oldest", lines.join("\n")), ("newest", [lines[1], lines[0]].join("\n"))] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        let (_, report) = diagnose(&[path.to_str().unwrap()]);
+        assert_eq!(report["findings"][0]["cause"], "cuda_graph_capture", "{name}: {report:#}");
+    }
 }
 
 /// A case: its log, what is supplied, and what must come out.

@@ -235,7 +235,7 @@ fn bits_of(name: &str) -> u64 {
     if has(&["int8", "8bit", "8-bit", "fp8", "w8a8", "q8_0", "w8a16"]) {
         return 84;
     }
-    if has(&["awq", "gptq", "int4", "4bit", "4-bit", "w4a16", "nf4", "fp4", "q4_", "iq4", "gpt-oss", "mxfp4"]) {
+    if has(&["awq", "gptq", "int4", "4bit", "4-bit", "w4a16", "nf4", "fp4", "q4_", "q4f", "iq4", "gpt-oss", "mxfp4"]) {
         return 46;
     }
     let bits = name.split(|c: char| !(c.is_ascii_digit() || c == '.' || c.is_ascii_alphabetic()));
@@ -254,6 +254,7 @@ mod tests {
             ("Qwen3-235B-A22B-FP8", Some(235_000_000_000), 84),
             ("Mixtral-8x7B", Some(47_040_000_000), 160),
             ("Euryale-1.3-L2-70B-4.65bpw-h6-exl2", Some(70_000_000_000), 46),
+            ("Llama-3-8B-Instruct-q4f16_1-MLC", Some(8_000_000_000), 46),
             ("facebook/opt-125m", Some(125_000_000), 160),
             ("llama-7b", Some(7_000_000_000), 160),
             ("GLM-4.7-Flash", None, 160),

@@ -10,6 +10,8 @@ const TRACEBACK: u64 = 120;
 const TRACEBACK_AFTER: u64 = 60;
 /// Lines after a failure in which a log with its newest line first holds what came right before.
 const NEWEST_FIRST: u64 = 12;
+/// Lines between a report and what follows from it at once.
+const RIGHT_AFTER: u64 = 2;
 /// Lines after a failure in which an engine wraps it in words of its own.
 const WRAPPER: u64 = 80;
 
@@ -150,7 +152,10 @@ fn innermost<'a>(events: &'a Events, failure: &Event, chosen: impl Fn(&Event) ->
 /// The stage by what the engine reported last.
 fn from_states<'a>(events: &'a Events, failure: &Event) -> Option<(Stage, &'a Event)> {
     let mut states = events.list.iter().rev().filter(|e| is_state(e) && e.place <= failure.place);
-    still_going(states.find(|e| e.stage.is_some() && e.same_process(failure))?)
+    let latest = states.find(|e| e.stage.is_some() && e.same_process(failure))?;
+    // Old vLLM states the number of blocks and then allocates them.
+    let is_next = latest.signal == Signal::KvBlocks && failure.place.line - latest.place.last_line <= RIGHT_AFTER;
+    if is_next { Some((Stage::KvSizing, latest)) } else { still_going(latest) }
 }
 
 /// The same in a log whose newest line comes first, as some consoles show it.

@@ -13,6 +13,7 @@ const UNACCOUNTED: Bytes = Bytes(1_288_490_189);
 const UNACCOUNTED_SERVING: Bytes = Bytes::gib(2);
 /// Numbers of processes that one launcher starts lie no further apart.
 const ONE_START: f64 = 64.0;
+
 /// Other ranks of the same job on this card.
 pub(super) fn own_ranks(context: &Context<'_>) -> Option<Judgement> {
     let pids = match context.failure.fields.get("pids") {
