@@ -21,6 +21,9 @@ const KEPT: usize = 24;
 /// Messages of one pattern that are read as they come. Of a message that comes more often the last ones are read at the end of the file,
 /// so that a log of nothing but failures is no slower than others.
 const READ: u32 = 200;
+/// Lines that may hold a pattern's text and not match before the lines after them are no longer looked at: a server writes such lines by
+/// the million, and joining lines costs most.
+const PATIENCE: u32 = 2000;
 /// Most characters of a quotation.
 const QUOTED: usize = 600;
 
@@ -34,6 +37,8 @@ pub struct Scanner<'p> {
     last_text: u64,
     /// Messages read so far, by pattern.
     read: BTreeMap<usize, u32>,
+    /// Lines that held a pattern's text and did not match, by pattern.
+    missed: BTreeMap<usize, u32>,
     /// The latest lines of patterns that come too often to read each: line number and raw text.
     unread: BTreeMap<usize, VecDeque<(u64, Vec<u8>)>>,
     first: BTreeMap<usize, Vec<Event>>,
@@ -56,6 +61,7 @@ impl<'p> Scanner<'p> {
             line: 0,
             last_text: 0,
             read: BTreeMap::new(),
+            missed: BTreeMap::new(),
             unread: BTreeMap::new(),
             first: BTreeMap::new(),
             last: BTreeMap::new(),
@@ -84,6 +90,7 @@ impl<'p> Scanner<'p> {
             self.message(&raw, &[], number, &candidates);
         }
         self.read.clear();
+        self.missed.clear();
         self.lines.push(self.line);
         self.last_texts.push(self.last_text);
         (self.line, self.last_text) = (0, 0);
@@ -180,8 +187,9 @@ impl<'p> Scanner<'p> {
         let mut found: Vec<(Event, String, usize)> = Vec::new();
         for &index in candidates {
             let compiled = self.patterns.get(index);
-            let may_wrap =
-                matches!(compiled.pattern.role, Role::Failure | Role::Suspicion | Role::Config | Role::Gauge);
+            let is_patient = self.missed.get(&index).is_none_or(|missed| *missed < PATIENCE);
+            let may_wrap = is_patient
+                && matches!(compiled.pattern.role, Role::Failure | Role::Suspicion | Role::Config | Role::Gauge);
             let as_written = texts.of(line, may_wrap, origin, rest);
             let mut read = reading(compiled, as_written, line.len());
             let mut last = read.as_ref().map(|read| as_written.lines_to(read.end));
@@ -191,7 +199,11 @@ impl<'p> Scanner<'p> {
                 read = reading(compiled, &texts, bare.len());
                 last = read.as_ref().map(|read| texts.lines_to(read.end));
             }
-            let (Some(read), Some(last)) = (read, last) else { continue };
+            let (Some(read), Some(last)) = (read, last) else {
+                let missed = self.missed.entry(index).or_default();
+                *missed = missed.saturating_add(1);
+                continue;
+            };
             let place = Place { file: self.file, line: number, last_line: number + last };
             let event = Event {
                 pattern: compiled.pattern.id.clone(),
@@ -339,6 +351,14 @@ mod tests {
         assert_eq!(events.list.len(), 2 * KEPT);
         assert_eq!(events.dropped, 20_000 - 2 * KEPT as u64);
         assert_eq!(events.list.last().unwrap().place.line, 20_000);
+    }
+
+    #[test]
+    fn a_message_is_found_among_many_lines_that_resemble_it() {
+        let near = "Available KV cache memory: see above\n".repeat(3 * PATIENCE as usize);
+        let events = scan(format!("{near}Available KV cache memory: 2.97 GiB\n{near}").as_bytes());
+        assert_eq!(events.list.len(), 1);
+        assert_eq!(events.list[0].place.line, 3 * u64::from(PATIENCE) + 1);
     }
 
     #[test]
