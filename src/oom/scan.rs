@@ -159,6 +159,9 @@ impl<'p> Scanner<'p> {
 
     /// Reads one line that holds a literal text of these patterns, with the lines that continue it.
     fn message(&mut self, raw: &[u8], rest: &[u8], number: u64, candidates: &[usize]) {
+        if candidates.iter().all(|pattern| self.is_hopeless(*pattern, raw)) {
+            return;
+        }
         let line = clean::line(raw);
         // A logger's entry that holds a traceback in one string.
         if line.contains('\n') {
@@ -177,6 +180,16 @@ impl<'p> Scanner<'p> {
                 self.words(&plain, rest, number, candidates);
             }
         }
+    }
+
+    /// Whether a pattern that thousands of lines only resembled does not match this one as it stands either. Where the line must be
+    /// cleaned first (its beginning, colours, JSON), that cannot be told.
+    fn is_hopeless(&self, pattern: usize, raw: &[u8]) -> bool {
+        let regex = &self.patterns.get(pattern).regex;
+        self.missed.get(&pattern).is_some_and(|missed| *missed >= PATIENCE)
+            && !regex.as_str().contains('^')
+            && !raw.iter().any(|byte| matches!(byte, b'{' | 0x1b))
+            && !regex.is_match(&String::from_utf8_lossy(raw))
     }
 
     /// Reads one line; whether a pattern matched.
