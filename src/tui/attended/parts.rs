@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::{Onlooker, Question, cards};
-use crate::tui::draw::{fit, left, span, width};
+use crate::tui::draw::{fit, key_spans, left, span, width};
 use crate::tui::{Meaning, Theme};
 
 /// A step that the work reached.
@@ -89,17 +89,7 @@ pub fn footer(
             .style(theme.style(Meaning::Alarm));
     }
     let at_right = cards::shown(onlooker, cards_area).map_or_else(String::new, |text| format!("{text} "));
-    let mut spans = vec![Span::raw(" ")];
-    let mut taken = 1 + width(&at_right);
-    for (key, meaning) in keys {
-        let needed = width(key) + width(meaning) + 3;
-        if taken + needed > columns {
-            break;
-        }
-        taken += needed;
-        spans.push(span(*key, theme.style(Meaning::Focus)));
-        spans.push(span(format!(" {meaning}  "), theme.style(Meaning::Label)));
-    }
+    let (mut spans, taken) = key_spans(keys, 1 + width(&at_right), columns, theme);
     spans.push(Span::raw(" ".repeat(usize::from(columns.saturating_sub(taken)))));
     spans.push(span(at_right, theme.style(Meaning::Warning)));
     Line::from(spans)

@@ -2,7 +2,7 @@
 
 use ratatui::text::{Line, Span};
 
-use super::text::{fit, span};
+use super::text::{fit, keys as key_spans, span};
 use super::width;
 use crate::monitor::{clock, moment};
 use crate::tui::layout::Layout;
@@ -141,21 +141,11 @@ pub fn footer(state: &State, theme: &Theme, columns: u16) -> Line<'static> {
         ("z/Z", "zoom"),
         ("m", "mark"),
     ];
-    let keys: &[(&str, &str)] = match (state.typing, &state.playback) {
+    let keys: &[(&'static str, &'static str)] = match (state.typing, &state.playback) {
         (true, _) => &typing,
         (_, Some(_)) => &replay,
         _ => &live,
     };
-    let mut spans = vec![Span::raw(" ")];
-    let mut taken = 1;
-    for (key, meaning) in keys {
-        let needed = width(key) + width(meaning) + 3;
-        if taken + needed > columns {
-            break;
-        }
-        taken += needed;
-        spans.push(span(*key, theme.style(Meaning::Focus)));
-        spans.push(span(format!(" {meaning}  "), theme.style(Meaning::Label)));
-    }
+    let (spans, _) = key_spans(keys, 1, columns, theme);
     Line::from(spans)
 }

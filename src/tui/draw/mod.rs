@@ -24,7 +24,7 @@ use super::{Meaning, Pane, State, Theme, View};
 
 pub(super) use bar::{Segment, bar};
 pub(super) use card::{Look, draw as card};
-pub(super) use text::{fit, left, right, rule, span, width};
+pub(super) use text::{fit, keys as key_spans, left, right, rule, span, width};
 
 /// Below this a frame says only that it needs more room.
 const SMALLEST: (u16, u16) = (40, 8);

@@ -82,6 +82,26 @@ pub fn span(text: impl Into<String>, style: Style) -> Span<'static> {
     Span::styled(text.into(), style)
 }
 
+/// The keys that there is room for, each with what it does, and the columns taken with those that `taken` holds already.
+pub fn keys(
+    keys: &[(&'static str, &'static str)],
+    mut taken: u16,
+    columns: u16,
+    theme: &Theme,
+) -> (Vec<Span<'static>>, u16) {
+    let mut spans = vec![Span::raw(" ")];
+    for (key, meaning) in keys {
+        let needed = width(key) + width(meaning) + 3;
+        if taken + needed > columns {
+            break;
+        }
+        taken += needed;
+        spans.push(span(*key, theme.style(Meaning::Focus)));
+        spans.push(span(format!(" {meaning}  "), theme.style(Meaning::Label)));
+    }
+    (spans, taken)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
